@@ -1,0 +1,2 @@
+//! The `tahr` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! tahr's postgres writer.

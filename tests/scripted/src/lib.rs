@@ -1,0 +1,1 @@
+//! A writer that misbehaves as it is told.

@@ -1,0 +1,1 @@
+//! The harness of tahr's tests on real servers.
