@@ -30,14 +30,21 @@ impl Position {
     /// The position between transactions that ends at `end_lsn`.
     #[must_use]
     pub fn at(end_lsn: Lsn) -> Self {
-        Self { lsn: end_lsn, ..Self::default() }
+        Self {
+            lsn: end_lsn,
+            ..Self::default()
+        }
     }
 
     /// The position inside the transaction that will commit at `commit_lsn`, after `ordinal` of
     /// its row messages.
     #[must_use]
     pub fn inside(commit_lsn: Lsn, ordinal: u64) -> Self {
-        Self { lsn: commit_lsn, ordinal, opaque: String::new() }
+        Self {
+            lsn: commit_lsn,
+            ordinal,
+            opaque: String::new(),
+        }
     }
 
     /// Whether it lies inside a transaction.
@@ -83,7 +90,11 @@ impl FromStr for Position {
             None => (place, 0),
         };
         let lsn = lsn.parse().map_err(|_| error())?;
-        Ok(Self { lsn, ordinal, opaque: opaque.to_owned() })
+        Ok(Self {
+            lsn,
+            ordinal,
+            opaque: opaque.to_owned(),
+        })
     }
 }
 
@@ -95,7 +106,9 @@ impl Serialize for Position {
 
 impl<'de> Deserialize<'de> for Position {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -153,7 +166,13 @@ mod tests {
 
     #[test]
     fn position_text_is_read_back() {
-        for text in ["0/0", "16/B374D848", "16/B374D848+500", "1/2;a=3,b=4", "1/2+3;x"] {
+        for text in [
+            "0/0",
+            "16/B374D848",
+            "16/B374D848+500",
+            "1/2;a=3,b=4",
+            "1/2+3;x",
+        ] {
             assert_eq!(text.parse::<Position>().unwrap().to_string(), text);
         }
         for wrong in ["", "+1", "1/2+", "1/2+x", "x;y"] {

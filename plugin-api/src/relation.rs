@@ -18,7 +18,10 @@ pub struct TableName {
 impl TableName {
     /// The table `table` in `schema`.
     pub fn new(schema: impl Into<String>, table: impl Into<String>) -> Self {
-        Self { schema: schema.into(), table: table.into() }
+        Self {
+            schema: schema.into(),
+            table: table.into(),
+        }
     }
 
     /// The name for targets without schemas: `public.t` is `t`, `s.t` is `s_t`.
@@ -86,7 +89,9 @@ impl Relation {
     #[must_use]
     pub fn key(&self) -> Vec<usize> {
         let identity = || {
-            (0..self.columns.len()).filter(|&i| self.columns[i].in_identity).collect::<Vec<_>>()
+            (0..self.columns.len())
+                .filter(|&i| self.columns[i].in_identity)
+                .collect::<Vec<_>>()
         };
         match self.replica_identity {
             ReplicaIdentity::Index => identity(),

@@ -10,3 +10,25 @@
 mod kind;
 
 pub use kind::ValueKind;
+
+/// Temporary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// n
+    Null,
+    /// u
+    Unchanged,
+    /// t
+    Text(ValueKind, &'a str),
+    /// b
+    Bytes(&'a [u8]),
+}
+impl Value<'_> {
+    /// u
+    pub fn is_unchanged(&self) -> bool {
+        matches!(self, Self::Unchanged)
+    }
+}
+/// t
+#[derive(Clone, Copy, Debug)]
+pub struct Timestamp(pub i64);
