@@ -72,7 +72,7 @@ macro_rules! export_writer {
             pub static tahr_plugin_abi: u32 = $crate::abi::ABI_VERSION;
 
             // SAFETY: the name is the one under which abi_stable looks for its header.
-            #[unsafe(export_name = "_as_0lib__header_0root_bmodule_bloader")]
+            #[unsafe(export_name = "_1as_0lib_1header_0root_bmodule_bloader")]
             pub static TAHR_PLUGIN_HEADER: $crate::abi::Header = $crate::abi::header::<Exported>();
         }
     };
