@@ -131,9 +131,6 @@ pub struct StreamId {
     pub database: u32,
     /// The replication slot.
     pub slot: String,
-    /// Where the slot began, its first consistent point: another value means it was made anew.
-    #[serde(default)]
-    pub slot_start: Lsn,
     /// Version of the checkpoint's own form.
     pub format: u32,
 }

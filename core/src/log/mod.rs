@@ -1,0 +1,26 @@
+//! The log of one source: its arenas in order, read by the cursors of its lanes.
+//!
+//! ```text
+//! source ──append──▶ │ segment files │ newest arenas in memory │ ◀──next── lane cursors
+//!                    ▲ unlinked behind the slowest lane         ▲ spilled when over budget
+//! ```
+//!
+//! # Guarantees
+//!
+//! - Every lane sees every arena after its own stored position, in order, as often as it has to
+//!   start again: an arena goes only when every lane has *stored* what is in it.
+//! - Memory stays within the budget plus one arena. What doesn't fit is written to segment files
+//!   once, however many lanes lag. Where that would help nobody, since all lanes lag equally, the
+//!   source waits instead: then the write-ahead log of the source is the log. The parts of an open
+//!   transaction are always kept, so a target that loses it is given all of it again.
+//! - The [`frontier`](Log::frontier) is the lowest position that every lane has stored.
+//!
+//! The source's reader is the only one to [`append`](Log::append) and [`advance`](Log::advance);
+//! lanes call the rest from their own threads.
+
+mod cursor;
+mod segment;
+mod store;
+
+pub use cursor::{Cursor, Next};
+pub use store::{LaneId, Log, LogError};
