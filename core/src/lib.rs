@@ -1,1 +1,3 @@
 //! tahr.
+
+pub mod pgoutput;
