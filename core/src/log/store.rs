@@ -172,14 +172,6 @@ impl Log {
         }
     }
 
-    /// Notes that a transaction which the log holds in part has ended without another change.
-    pub fn end_open_transaction(&self, end_lsn: Lsn) {
-        let mut state = self.lock();
-        state.tail = Position::at(end_lsn);
-        drop(state);
-        self.arrived.notify_all();
-    }
-
     /// How far the source has been read.
     #[must_use]
     pub fn tail(&self) -> Position {

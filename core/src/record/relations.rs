@@ -1,0 +1,124 @@
+//! The versions of tables' schemas.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tahr_plugin_api::{Column, Relation, TableName, ValueKind};
+
+use crate::pgoutput::RelationMessage;
+
+/// Every relation version that a source has shown in this run, by number. The reader and the
+/// copies add, lanes look up.
+#[derive(Debug, Default)]
+pub struct Relations(RwLock<Versions>);
+
+#[derive(Debug, Default)]
+struct Versions {
+    /// Version `n` is at `n - 1`; 0 means none, on the ABI too.
+    all: Vec<Arc<Relation>>,
+    /// The newest of each table, by OID.
+    newest: HashMap<u32, Arc<Relation>>,
+}
+
+impl Relations {
+    /// The version of `relation`, whatever it says of its version: the newest known one where it
+    /// is equal, otherwise a new one.
+    pub fn version_of(&self, mut relation: Relation) -> Arc<Relation> {
+        let mut versions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = versions.newest.get(&relation.oid) {
+            relation.version = newest.version;
+            if relation == **newest {
+                return Arc::clone(newest);
+            }
+        }
+        relation.version = u32::try_from(versions.all.len() + 1).unwrap_or(u32::MAX);
+        let relation = Arc::new(relation);
+        versions.all.push(Arc::clone(&relation));
+        versions.newest.insert(relation.oid, Arc::clone(&relation));
+        relation
+    }
+
+    /// The relation of version `version`.
+    #[must_use]
+    pub fn get(&self, version: u32) -> Option<Arc<Relation>> {
+        let versions = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        versions.all.get((version as usize).checked_sub(1)?).map(Arc::clone)
+    }
+
+    /// The newest version of each table.
+    #[must_use]
+    pub fn newest(&self) -> Vec<Arc<Relation>> {
+        let versions = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        versions.newest.values().map(Arc::clone).collect()
+    }
+}
+
+/// The relation that a message of the stream announces. The stream says which columns come, in
+/// which order and under which identity; `catalog`, which may be newer than the stream, adds what
+/// the stream doesn't say, for columns that are still the same. `type_names` has the spelling of
+/// types that the catalog's answer lacks, by OID and modifier.
+#[must_use]
+pub fn reconcile(
+    message: &RelationMessage<'_>,
+    catalog: Option<&Relation>,
+    type_names: &HashMap<(u32, i32), String>,
+) -> Relation {
+    let schema = if message.schema.is_empty() { "pg_catalog" } else { message.schema };
+    let name = TableName::new(schema, message.table);
+    let columns: Vec<Column> = (0..)
+        .zip(&message.columns)
+        .map(|(source_index, column)| {
+            let known = catalog.and_then(|relation| {
+                relation.columns.iter().find(|known| {
+                    known.name == column.name && known.type_oid == column.type_oid
+                })
+            });
+            let is_same_type =
+                known.is_some_and(|known| known.type_modifier == column.type_modifier);
+            let type_name = match known {
+                Some(known) if is_same_type => known.type_name.clone(),
+                _ => type_names
+                    .get(&(column.type_oid, column.type_modifier))
+                    .cloned()
+                    .unwrap_or_else(|| "text".to_owned()),
+            };
+            Column {
+                name: column.name.to_owned(),
+                kind: known.map_or_else(|| ValueKind::of_type(column.type_oid), |known| known.kind),
+                type_name,
+                type_oid: column.type_oid,
+                type_modifier: column.type_modifier,
+                in_identity: column.in_key,
+                not_null: known.is_some_and(|known| known.not_null),
+                generated: known.is_some_and(|known| known.generated),
+                source_index,
+            }
+        })
+        .collect();
+    // Keys come as positions in the catalog's columns; they count only where every column is here.
+    let translate = |key: &Vec<usize>, catalog: &Relation| {
+        key.iter()
+            .map(|&index| {
+                let name = &catalog.columns[index].name;
+                columns.iter().position(|column| column.name == *name)
+            })
+            .collect::<Option<Vec<usize>>>()
+    };
+    let primary_key = catalog.and_then(|catalog| translate(&catalog.primary_key, catalog));
+    let unique_keys = catalog.map(|catalog| {
+        catalog.unique_keys.iter().filter_map(|key| translate(key, catalog)).collect()
+    });
+    Relation {
+        oid: message.oid,
+        version: 0,
+        source: name.clone(),
+        target: name,
+        columns,
+        replica_identity: message.replica_identity,
+        primary_key: primary_key.unwrap_or_default(),
+        unique_keys: unique_keys.unwrap_or_default(),
+        foreign_keys: catalog.is_some_and(|catalog| catalog.foreign_keys),
+    }
+}
