@@ -20,5 +20,8 @@ pub use host::Host;
 pub use lsn::{Lsn, ParseLsnError};
 pub use position::{Checkpoint, ParsePositionError, Position, StreamId};
 pub use relation::{Column, Relation, ReplicaIdentity, TableName};
-pub use value::{Timestamp, Value, ValueKind};
+pub use value::{
+    Array, ArrayItem, CivilDate, Date, InUtc, Interval, Time, TimeTz, Timestamp, Typed, Value,
+    ValueKind,
+};
 pub use writer::{Cancel, CheckReport, Finding, LoadMode, Part, Role, Writer, Written};

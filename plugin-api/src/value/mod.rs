@@ -7,28 +7,24 @@
 //! as text is never parsed and printed again, and one that is parsed loses nothing: what can't be
 //! parsed stays [`Typed::Other`] with its text.
 
+mod array;
+mod date;
+mod interval;
 mod kind;
+mod printed;
+mod scanner;
+mod time;
+mod timestamp;
+mod typed;
 
+pub use array::{Array, ArrayItem};
+pub use date::{CivilDate, Date};
+pub use interval::Interval;
 pub use kind::ValueKind;
+pub use printed::Value;
+pub use time::{Time, TimeTz};
+pub use timestamp::{InUtc, Timestamp};
+pub use typed::Typed;
 
-/// Temporary.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// n
-    Null,
-    /// u
-    Unchanged,
-    /// t
-    Text(ValueKind, &'a str),
-    /// b
-    Bytes(&'a [u8]),
-}
-impl Value<'_> {
-    /// u
-    pub fn is_unchanged(&self) -> bool {
-        matches!(self, Self::Unchanged)
-    }
-}
-/// t
-#[derive(Clone, Copy, Debug)]
-pub struct Timestamp(pub i64);
+#[cfg(test)]
+mod tests;
