@@ -71,8 +71,6 @@ struct Open {
     ordinal: u64,
     /// Row messages to pass over: those that an earlier connection has brought already.
     skip: u64,
-    /// Whether a piece of it has left in an earlier arena.
-    is_split: bool,
 }
 
 #[derive(Debug)]
@@ -173,7 +171,7 @@ impl Assembler {
             _ => 0,
         };
         self.open =
-            Some(Open { commit_lsn, commit_time, xid, ordinal: 0, skip, is_split: is_resumed });
+            Some(Open { commit_lsn, commit_time, xid, ordinal: 0, skip });
         if skip != u64::MAX {
             self.builder.begin(commit_lsn.0, commit_time, xid, is_resumed.then_some(skip));
         }
@@ -265,7 +263,6 @@ impl Assembler {
         self.last = None;
         let capacity = (self.builder.changes(), self.builder.values(), self.builder.data_len());
         if let Some(open) = open {
-            open.is_split = true;
             self.builder.split(open.ordinal);
         }
         let arena = self.builder.finish();
@@ -275,7 +272,10 @@ impl Assembler {
         if let Some(open) = &self.open
             && open.skip != u64::MAX
         {
-            self.builder.begin(open.commit_lsn.0, open.commit_time, open.xid, Some(open.ordinal));
+            // Rows passed over count as in: an earlier arena of the log holds them.
+            let ordinal = open.ordinal.max(open.skip);
+            let continued_at = (ordinal > 0).then_some(ordinal);
+            self.builder.begin(open.commit_lsn.0, open.commit_time, open.xid, continued_at);
         }
         Some(arena)
     }

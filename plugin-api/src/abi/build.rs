@@ -203,11 +203,17 @@ impl ArenaBuilder {
         }
     }
 
-    /// Leaves the open transaction to go on in the next arena, after `ordinal` row messages.
+    /// Leaves the open transaction to go on in the next arena, after `ordinal` row messages. One
+    /// that has no change in this arena leaves no trace in it.
     pub fn split(&mut self, ordinal: u64) {
+        let changes = count(self.raw.changes.len());
         if let Some(transaction) = self.raw.transactions.last_mut() {
-            transaction.flags |= RawTransaction::OPEN;
-            transaction.ordinal = ordinal;
+            if transaction.first_change == changes {
+                self.raw.transactions.pop();
+            } else {
+                transaction.flags |= RawTransaction::OPEN;
+                transaction.ordinal = ordinal;
+            }
         }
     }
 
