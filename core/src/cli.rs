@@ -1,0 +1,328 @@
+//! The command line: what can be typed, and the help that is shown for it.
+//!
+//! Only definitions: `main` parses with [`Cli::parse`](clap::Parser::parse), which prints help to
+//! stdout and usage errors to stderr with [exit code 2](crate::exit_code::USAGE), and hands each
+//! command to its own code. Everything else a command fails with is an
+//! [`Error`](crate::error::Error), shown by [`report`](crate::error::report).
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::telemetry::LogFormat;
+
+const EVERYWHERE: &str = "Options of every command";
+
+const EXAMPLES: &str = "\
+Start here:
+  tahr demo                                   watch it work, without a database of yours
+  tahr init postgres://me@db1/shop            write a commented tahr.toml for your database
+  tahr check                                  see what is missing; writes nothing
+  tahr run                                    copy, then keep the copies current
+
+Exit codes:
+  0  done
+  1  failed
+  2  bad usage, or faults in the config file
+  3  a source is not usable
+  4  a target is not usable
+  5  no engine is running
+
+Environment:
+  TAHR_LOG   a log filter in the place of -v and -q, such as info,tahr::lane=debug";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  tahr init postgres://me@db1/shop
+  tahr init 'postgres://me:${PG_PASSWORD}@db1/shop?sslmode=require' --output shop.toml
+  tahr init postgres://me@db1/shop --output - | less
+
+The file lists the tables that were found and the settings that matter, each with a comment.
+A password stays out of the file: write ${PG_PASSWORD}, which is read from the environment.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  tahr check                       every fault at once, each with the statement that mends it
+  tahr check --sql > setup.sql     the same statements as one script, for the DBA
+
+Writes nothing, neither to a source nor to a target. Run it after each change of the config.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  tahr run                          copy, then stream until Ctrl-C
+  tahr run --once                   copy, catch up to the present, exit 0
+  tahr --log-format json run        as a service: JSON lines on stderr
+
+Ctrl-C or SIGTERM finishes the batches in flight; the next run continues exactly there. A second
+Ctrl-C stops at once, and nothing is lost by that either.
+After --once the source keeps its WAL for the next run: come back soon, or run `tahr drop`.";
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  tahr status                       one line per lane: state, rows, lag, error
+  tahr status --json | jq '.lanes[] | select(.state == \"parked\")'
+
+Exits with 5 if no engine runs with this config.";
+
+const PLUGINS_EXAMPLES: &str = "\
+Examples:
+  tahr plugins                      the plugins found, and the folders searched
+  tahr plugins describe redis       every option of the redis plugin, with its default";
+
+const DROP_EXAMPLES: &str = "\
+Examples:
+  tahr drop                         remove everything tahr made, of every sync
+  tahr drop shop                    only what the sync \"shop\" needed
+  tahr drop shop --with-data        the copied rows and tables too
+
+Removes slots and publications from the sources, and tahr's bookkeeping from the targets. Copied
+rows stay unless --with-data is given. Asks before it removes; --yes answers.";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  tahr demo
+  tahr demo --dir /tmp/tahr-demo    keep its files there, to look at afterwards";
+
+/// Copies a live PostgreSQL database into many other databases at once and keeps them current.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tahr", version, after_help = EXAMPLES, arg_required_else_help = true)]
+#[command(propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The config file.
+    #[arg(
+        long,
+        short,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "FILE",
+        default_value = "tahr.toml"
+    )]
+    pub config: PathBuf,
+
+    /// How log lines look; they go to stderr.
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub log_format: LogFormat,
+
+    /// Log more; twice for everything.
+    #[arg(long, short, global = true, help_heading = EVERYWHERE, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Log warnings and errors only; twice for errors only.
+    #[arg(long, short, global = true, help_heading = EVERYWHERE, action = ArgAction::Count)]
+    pub quiet: u8,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// How much to log, for [`telemetry::start`](crate::telemetry::start).
+    #[must_use]
+    pub fn verbosity(&self) -> i8 {
+        let count = |times: u8| i8::try_from(times).unwrap_or(i8::MAX);
+        count(self.verbose) - count(self.quiet)
+    }
+}
+
+/// What `tahr` can do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented config file for a database
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
+    /// Say what is missing in the config, the sources and the targets; write nothing
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+    /// Copy what isn't copied yet, then keep the targets current
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Show what the running engine does: state, rows and lag of each lane
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
+    /// Stop the running engine after the batches in flight
+    Stop,
+    /// List the plugins, or describe one
+    #[command(after_help = PLUGINS_EXAMPLES)]
+    Plugins(Plugins),
+    /// Remove what tahr made: slots, publications and its bookkeeping in the targets
+    #[command(after_help = DROP_EXAMPLES)]
+    Drop(Drop),
+    /// Show tahr at work on a throwaway database
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Demo),
+}
+
+/// Arguments of `tahr init`.
+#[derive(Clone, Debug, Args)]
+pub struct Init {
+    /// The database to copy from, such as postgres://user@host:5432/database.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Where to write the config; `-` is stdout. An existing file is never overwritten.
+    #[arg(long, short, value_name = "FILE", default_value = "tahr.toml")]
+    pub output: PathBuf,
+}
+
+/// Arguments of `tahr check`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Check {
+    /// Print what a DBA has to run on the sources, as one SQL script on stdout.
+    #[arg(long)]
+    pub sql: bool,
+}
+
+/// Arguments of `tahr run`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Run {
+    /// Exit as soon as every target has caught up with the present.
+    #[arg(long)]
+    pub once: bool,
+    /// Show bars while copying and one line per lane while streaming, in the place of the log.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub progress: Progress,
+}
+
+/// When `tahr run` shows progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// If stderr is a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never: log lines only.
+    Never,
+}
+
+/// Arguments of `tahr status`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Status {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tahr plugins`.
+#[derive(Clone, Debug, Args)]
+pub struct Plugins {
+    /// Without one: the list.
+    #[command(subcommand)]
+    pub command: Option<PluginsCommand>,
+}
+
+/// What `tahr plugins` can do beside the list.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PluginsCommand {
+    /// Print every option of a plugin with its meaning and default
+    Describe {
+        /// The plugin's name, as `tahr plugins` lists it.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// Arguments of `tahr drop`.
+#[derive(Clone, Debug, Args)]
+pub struct Drop {
+    /// The sync whose traces to remove; without one: all of them.
+    #[arg(value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// Remove the copied rows and tables from the targets as well.
+    #[arg(long)]
+    pub with_data: bool,
+    /// Don't ask.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Arguments of `tahr demo`.
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// The folder for its files; without one: a temporary folder, removed at the end.
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::exit_code;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_exit_with_the_documented_code() {
+        for wrong in [
+            &["tahr", "rnu"][..],
+            &["tahr"],
+            &["tahr", "run", "-v", "-q"],
+        ] {
+            let error = Cli::try_parse_from(wrong).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(exit_code::USAGE), "{wrong:?}");
+        }
+        let help = Cli::try_parse_from(["tahr", "--help"]).unwrap_err();
+        assert_eq!(help.exit_code(), i32::from(exit_code::DONE));
+    }
+
+    #[test]
+    fn a_misspelt_command_names_the_nearest() {
+        let error = Cli::try_parse_from(["tahr", "chekc"])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("'check'"), "{error}");
+    }
+
+    #[test]
+    fn global_flags_work_after_the_command() {
+        let cli = Cli::try_parse_from([
+            "tahr",
+            "run",
+            "--once",
+            "-vv",
+            "--config",
+            "a.toml",
+            "--log-format",
+            "json",
+        ])
+        .unwrap();
+        assert_eq!((cli.verbosity(), cli.log_format), (2, LogFormat::Json));
+        assert_eq!(cli.config, PathBuf::from("a.toml"));
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
+        assert!(run.once && run.progress == Progress::Auto);
+    }
+
+    #[test]
+    fn every_command_has_examples_or_needs_none() {
+        for command in Cli::command().get_subcommands() {
+            let named = command.get_after_help().is_some() || command.get_name() == "stop";
+            assert!(named, "{} has no examples", command.get_name());
+        }
+    }
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        for code in [
+            exit_code::DONE,
+            exit_code::FAILED,
+            exit_code::USAGE,
+            exit_code::SOURCE,
+            exit_code::TARGET,
+            exit_code::NO_ENGINE,
+        ] {
+            assert!(EXAMPLES.contains(&format!("\n  {code}  ")), "{code}");
+        }
+    }
+}

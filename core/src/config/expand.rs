@@ -1,0 +1,125 @@
+//! Variables in string values: `${VAR}`, `${file:/path}`, and `$$` for a dollar.
+
+use std::path::Path;
+
+/// Looks up an environment variable.
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Why a value could not be expanded, and what to do about it; holds nothing of the value but
+/// the variable's name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ExpandError {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+/// `text` with its variables replaced. Files are relative to `folder`; the line end that closes a
+/// file is not part of the value. What a variable holds is taken as it is, not expanded again.
+pub(super) fn expand(text: &str, lookup: Lookup<'_>, folder: &Path) -> Result<String, ExpandError> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+        } else if let Some((name, after)) = rest
+            .strip_prefix('{')
+            .and_then(|inside| inside.split_once('}'))
+        {
+            out.push_str(&value_of(name, lookup, folder)?);
+            rest = after;
+        } else {
+            return Err(error(
+                "a lone \"$\"",
+                "write ${NAME} for a variable, $$ for a dollar sign",
+            ));
+        }
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn value_of(name: &str, lookup: Lookup<'_>, folder: &Path) -> Result<String, ExpandError> {
+    if let Some(path) = name.strip_prefix("file:") {
+        let text = std::fs::read_to_string(folder.join(path)).map_err(|cause| {
+            error(
+                format!("file {path} of ${{{name}}} is not readable: {cause}"),
+                "the path is absolute or relative to the config file, and the file holds text",
+            )
+        })?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        return Ok(text.strip_suffix('\r').unwrap_or(text).to_owned());
+    }
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(error(
+            "a \"${\" that no variable name follows",
+            "write ${NAME} or ${file:/path}; $${ for a dollar sign and a brace",
+        ));
+    }
+    lookup(name).ok_or_else(|| {
+        error(
+            format!("environment variable {name} is not set"),
+            format!("export {name}=… before tahr starts, or read a file: ${{file:/path}}"),
+        )
+    })
+}
+
+fn error(message: impl Into<String>, hint: impl Into<String>) -> ExpandError {
+    ExpandError {
+        message: message.into(),
+        hint: hint.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(text: &str) -> Result<String, String> {
+        let lookup = |name: &str| match name {
+            "PW" => Some("p$w\"\n[engine]".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        expand(text, &lookup, Path::new("/nowhere")).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn variables_are_replaced_once_and_dollars_survive() {
+        assert_eq!(expanded("a ${PW} b").unwrap(), "a p$w\"\n[engine] b");
+        assert_eq!(expanded("${EMPTY}").unwrap(), "");
+        assert_eq!(expanded("5$$ ${PW}$$").unwrap(), "5$ p$w\"\n[engine]$");
+        assert_eq!(expanded("$${PW}").unwrap(), "${PW}");
+        assert_eq!(expanded("plain ü").unwrap(), "plain ü");
+    }
+
+    #[test]
+    fn what_is_no_variable_is_refused() {
+        assert_eq!(
+            expanded("${NOPE}").unwrap_err(),
+            "environment variable NOPE is not set"
+        );
+        for wrong in ["$", "pa$word", "${", "${}", "${A B}", "${1}"] {
+            assert!(expanded(wrong).unwrap_err().starts_with("a "), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_without_their_last_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pw"), "a\nb \r\n").unwrap();
+        let text = expand("<${file:pw}>", &|_| None, folder.path()).unwrap();
+        assert_eq!(text, "<a\nb >");
+        let absolute = format!("${{file:{}}}", folder.path().join("pw").display());
+        assert_eq!(
+            expand(&absolute, &|_| None, Path::new("/nowhere")).unwrap(),
+            "a\nb "
+        );
+        let error = expand("${file:nope}", &|_| None, folder.path()).unwrap_err();
+        assert!(error.message.contains("nope"), "{error:?}");
+    }
+}

@@ -1,0 +1,33 @@
+//! The config file `tahr.toml`: read, checked, and turned into types.
+//!
+//! [`Config::load`] is called once by each command. It either returns a config in which every
+//! name refers to something and every value is within its limits, or *all* faults of the file at
+//! once, each with its line: an unknown key is a fault, and so is a known one that isn't built
+//! yet. What only a database or a plugin can judge (urls, options, whether a table exists) is
+//! judged later, by `tahr check`.
+//!
+//! ```text
+//! file ─ load: parse ─▶ document, node (places, variables, types) ─ check, sync ─▶ model: Config
+//! ```
+//!
+//! Variables are expanded in string values after parsing, so that a value can't become a key.
+//! No message and no `Debug` output holds a value that may be secret.
+
+mod check;
+mod document;
+mod duration;
+mod expand;
+mod load;
+mod model;
+mod node;
+mod pattern;
+mod redact;
+mod size;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod toml_value;
+
+pub use model::{Config, Engine, Existing, OnGap, Source, Sync, TableRule, Target};
+pub use pattern::{TablePattern, parse_table_name};
+pub use redact::redact_url;

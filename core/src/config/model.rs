@@ -1,0 +1,176 @@
+//! The typed config: what [`Config::load`] promises to the rest of the engine.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+use serde_json::{Map, Value};
+use tahr_plugin_api::TableName;
+
+use super::{pattern::TablePattern, redact::redact_url};
+
+/// A whole config file, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[engine]`.
+    pub engine: Engine,
+    /// `[sources.NAME]`.
+    pub sources: BTreeMap<String, Source>,
+    /// `[targets.NAME]`.
+    pub targets: BTreeMap<String, Target>,
+    /// `[syncs.NAME]`; every source and target they name exists.
+    pub syncs: BTreeMap<String, Sync>,
+    /// The file it was read from, as given.
+    pub path: PathBuf,
+}
+
+/// Settings of the process as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// Part of slot and publication names, so that two engines on one database don't meet.
+    pub name: String,
+    /// Where segment files and the socket live.
+    pub state_dir: PathBuf,
+    /// Where plugins are looked for, in order.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// Budget in bytes of the batches in memory, per source, all lanes together.
+    pub memory: u64,
+}
+
+impl Engine {
+    /// `name` where none is given.
+    pub const DEFAULT_NAME: &'static str = "tahr";
+    /// `state_dir` where none is given, beside the config file.
+    pub const DEFAULT_STATE_DIR: &'static str = "tahr-state";
+    /// `memory` where none is given.
+    pub const DEFAULT_MEMORY: u64 = 64 << 20;
+}
+
+/// A database to copy from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it is; holds the password, so `Debug` shows it without.
+    pub url: String,
+    /// A publication that a DBA made, in the place of tahr's own.
+    pub publication: Option<String>,
+    /// A replication slot that a DBA made, in the place of tahr's own.
+    pub slot: Option<String>,
+    /// How far the slot stays behind what the targets have stored, so that a target that lost
+    /// its last moments is replayed rather than copied again.
+    pub redo: Duration,
+    /// How long creating the slot may wait for open transactions of the source.
+    pub slot_timeout: Duration,
+    /// The largest row, in bytes, that the stream accepts.
+    pub max_row_bytes: u64,
+}
+
+impl Source {
+    /// `redo` where none is given.
+    pub const DEFAULT_REDO: Duration = Duration::from_secs(10);
+    /// `slot_timeout` where none is given.
+    pub const DEFAULT_SLOT_TIMEOUT: Duration = Duration::from_secs(60);
+    /// `max_row_bytes` where none is given.
+    pub const DEFAULT_MAX_ROW_BYTES: u64 = 64 << 20;
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("url", &redact_url(&self.url))
+            .field("publication", &self.publication)
+            .field("slot", &self.slot)
+            .field("redo", &self.redo)
+            .field("slot_timeout", &self.slot_timeout)
+            .field("max_row_bytes", &self.max_row_bytes)
+            .finish()
+    }
+}
+
+/// A database to write to.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The plugin that writes to it.
+    pub plugin: String,
+    /// The plugin's options; the plugin checks them. Any may be secret, so `Debug` shows the
+    /// names alone.
+    pub options: Map<String, Value>,
+    /// What the plugin's file must hash to, in lowercase hexadecimal digits.
+    pub sha256: Option<String>,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("plugin", &self.plugin)
+            .field("options", &self.options.keys().collect::<Vec<_>>())
+            .field("sha256", &self.sha256)
+            .finish()
+    }
+}
+
+/// A named piece of replication: which tables go from where to where, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sync {
+    /// Names of its sources; exactly one for now.
+    pub sources: Vec<String>,
+    /// Names of its targets; one lane each.
+    pub targets: Vec<String>,
+    /// Which tables, see [`Sync::selects`].
+    pub tables: Vec<TablePattern>,
+    /// Rules for single tables, by their name in the source.
+    pub tables_rules: BTreeMap<TableName, TableRule>,
+    /// How many rows small source transactions may merge to.
+    pub max_batch_rows: u32,
+    /// How many bytes small source transactions may merge to.
+    pub max_batch_bytes: u64,
+    /// How long a busy lane may wait for a batch to fill; an idle lane never waits.
+    pub max_delay: Duration,
+    /// How many tables or parts of tables are copied at the same time.
+    pub copy_workers: u32,
+    /// What to do with rows that are in a target table before its first copy.
+    pub existing: Existing,
+    /// What to do about a gap; without one the target's plugin decides.
+    pub on_gap: Option<OnGap>,
+}
+
+impl Sync {
+    /// `max_batch_rows` where none is given.
+    pub const DEFAULT_MAX_BATCH_ROWS: u32 = 10_000;
+    /// `max_batch_bytes` where none is given.
+    pub const DEFAULT_MAX_BATCH_BYTES: u64 = 4 << 20;
+    /// `copy_workers` where none is given.
+    pub const DEFAULT_COPY_WORKERS: u32 = 2;
+
+    /// Whether its patterns include `table`: they are tried in order, and the last one that
+    /// matches decides.
+    #[must_use]
+    pub fn selects(&self, table: &TableName) -> bool {
+        TablePattern::select(&self.tables, table)
+    }
+}
+
+/// What to do when a target table already holds rows that tahr did not copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Park the lane and say so; nothing is touched.
+    #[default]
+    Refuse,
+    /// Replace them by the source's rows.
+    Replace,
+}
+
+/// What to do when a target's checkpoint is out of reach: the changes after it are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGap {
+    /// Park the lane until a person decides.
+    Park,
+    /// Copy its tables again.
+    Resync,
+}
+
+/// How a sync treats one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableRule {
+    /// Its name in the targets, where another one; a bare name in the config keeps the schema.
+    pub rename: Option<TableName>,
+    /// Columns that are not copied.
+    pub exclude: Vec<String>,
+}
