@@ -1,8 +1,24 @@
-//! tahr.
+//! tahr copies a live PostgreSQL database into many other databases at once, and keeps them
+//! current.
+//!
+//! ```text
+//! source ─▶ pgoutput ─▶ record ─▶ log ─┬▶ lane ─▶ writer plugin ─▶ target + checkpoint
+//! (slot)    (decode)    (arenas)       ├▶ lane …
+//!    ▲                                 │
+//!    └──────── frontier ◀──────────────┘   lowest stored position of all lanes
+//! ```
+//!
+//! Data moves from left to right only; the single thing that travels back is the frontier. Each
+//! box is a module; [`engine`] wires them together and has no data logic of its own.
 
 pub mod cli;
 pub mod config;
-pub mod error;
+mod error;
 pub mod exit_code;
+pub mod log;
 pub mod pgoutput;
+pub mod plugin;
+pub mod record;
 pub mod telemetry;
+
+pub use error::{Error, ErrorKind, Faults, report};
