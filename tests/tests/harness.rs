@@ -1,8 +1,10 @@
 //! The harness itself: what it promises to every other test.
 
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tahr_tests::{Engine, Postgres, Proxy, Redis, Rows, Run, eventually};
+use tahr_tests::{Engine, Postgres, ProcessId, Proxy, Redis, Rows, Run, Signal, eventually};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -220,4 +222,58 @@ fn an_engine_has_a_name_and_a_folder_of_its_own_which_goes_with_it() {
     let folder = one.folder().to_owned();
     drop(one);
     assert!(!folder.exists());
+}
+
+/// Runs another test of this file as a run of its own, ends it by `signal` once it has started its
+/// servers if one is given, and waits until neither its folder nor its servers are left.
+async fn nothing_stays_of_a_run_of(test: &str, signal: Option<Signal>) {
+    let mut child = Command::new(std::env::current_exe().expect("path of the test executable"))
+        .args(["--exact", &format!("harness::{test}")])
+        .env_remove("NEXTEST_RUN_ID")
+        .env_remove("TAHR_TEST_POSTGRES_URL")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("run the test executable");
+    let run = ProcessId::of(child.id()).expect("the run's process");
+    let name = format!("tahr-tests-{}", run.to_string().replace(':', "-"));
+    let folder: PathBuf = std::env::temp_dir().join(&name);
+    let servers = || {
+        let processes = std::fs::read_dir("/proc").expect("read /proc").flatten();
+        let command = |process: std::fs::DirEntry| std::fs::read(process.path().join("cmdline"));
+        let commands = processes.filter_map(|process| command(process).ok());
+        let text = commands.map(|command| String::from_utf8_lossy(&command).into_owned());
+        text.filter(|command| command.contains("postgres") && command.contains(&name))
+            .count()
+    };
+    eventually(SOON, "the run has a server", async || {
+        (servers() > 0)
+            .then_some(())
+            .ok_or_else(|| "it has none".to_owned())
+    })
+    .await;
+    if let Some(signal) = signal {
+        run.signal(signal);
+    }
+    let status = child.wait().expect("wait for the run's end");
+    assert_eq!(status.success(), signal.is_none());
+    eventually(2 * SOON, "nothing is left of the run", async || {
+        match (folder.exists(), servers()) {
+            (false, 0) => Ok(()),
+            (folder, servers) => Err(format!("folder: {folder}, servers: {servers}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_of_a_run_that_ended() {
+    nothing_stays_of_a_run_of("the_shared_server_is_one_server_that_decodes_wal", None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_of_a_run_that_was_killed() {
+    let test = "an_own_server_keeps_its_data_through_stop_and_kill_and_is_gone_when_dropped";
+    nothing_stays_of_a_run_of(test, Some(Signal::Kill)).await;
 }
