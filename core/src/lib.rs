@@ -13,12 +13,16 @@
 
 pub mod cli;
 pub mod config;
+pub mod engine;
 mod error;
 pub mod exit_code;
+pub mod lane;
 pub mod log;
 pub mod pgoutput;
 pub mod plugin;
 pub mod record;
+pub mod shutdown;
+pub mod source;
 pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Faults, report};

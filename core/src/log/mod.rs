@@ -19,8 +19,10 @@
 //! lanes call the rest from their own threads.
 
 mod cursor;
+mod frontier;
 mod segment;
 mod store;
 
 pub use cursor::{Cursor, Next};
+pub use frontier::Frontier;
 pub use store::{LaneId, Log, LogError};
