@@ -59,16 +59,22 @@ struct Running {
     log: Arc<Log>,
     status: Arc<SourceCell>,
     lanes: Vec<Lane>,
-    reader: JoinHandle<Result<(), SourceError>>,
+    reader: JoinHandle<()>,
 }
 
 impl Engine {
-    /// Opens every source and starts its lanes.
+    /// Opens every source and starts its lanes. A source that is out of reach is tried for
+    /// `patience`, or without end.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with config, plugins and sources.
-    pub async fn start(config: &Config, registry: &Registry, stop: Stop) -> Result<Self, Faults> {
+    pub async fn start(
+        config: &Config,
+        registry: &Registry,
+        patience: Option<Duration>,
+        stop: Stop,
+    ) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let mut sources = Vec::new();
         let used = config
@@ -76,7 +82,7 @@ impl Engine {
             .iter()
             .filter(|(name, _)| config.syncs.values().any(|sync| sync.sources.contains(name)));
         for (name, source) in used {
-            match start_source(config, registry, name, source, &stop).await {
+            match start_source(config, registry, (name, source), patience, &stop).await {
                 Ok(running) => sources.push(running),
                 Err(more) => faults.extend(more.into_errors()),
             }
@@ -112,18 +118,11 @@ impl Engine {
     }
 
     /// Completes when a source can't be read any more.
-    pub async fn failed(&mut self) -> Error {
+    pub async fn failed(&self) -> Error {
         loop {
-            for running in &mut self.sources {
-                if running.reader.is_finished() {
-                    let name = running.opened.name.clone();
-                    return match (&mut running.reader).await {
-                        Ok(Err(error)) => of_source(&name, error),
-                        Ok(Ok(())) => Error::failed(format!("stream of source \"{name}\" ended")),
-                        Err(_) => Error::failed(format!(
-                            "reader of source \"{name}\" panicked; this is a bug of tahr"
-                        )),
-                    };
+            for running in &self.sources {
+                if let Some(error) = running.status.take_failure() {
+                    return of_source(&running.opened.name, error);
                 }
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -215,11 +214,11 @@ impl Engine {
 async fn start_source(
     config: &Config,
     registry: &Registry,
-    name: &str,
-    source: &Source,
+    (name, source): (&str, &Source),
+    patience: Option<Duration>,
     stop: &Stop,
 ) -> Result<Running, Faults> {
-    let opened = Opened::open(config, name, source, stop).await?;
+    let opened = Opened::open(config, (name, source), patience, stop).await?;
     let relations = Arc::new(Relations::default());
     let folder = config.engine.state_dir.join("log").join(name);
     let start = Position::at(opened.confirmed);

@@ -12,7 +12,9 @@
 //! box is a module; [`engine`] wires them together and has no data logic of its own.
 
 pub mod cli;
+pub mod command;
 pub mod config;
+pub mod control;
 pub mod engine;
 mod error;
 pub mod exit_code;

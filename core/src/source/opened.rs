@@ -1,6 +1,6 @@
 //! A source made ready to be read: looked at, its publication and its slot in place.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tahr_plugin_api::{Lsn, TableName};
 use tahr_postgres_connect::Url;
@@ -45,24 +45,26 @@ pub struct Opened {
 impl Opened {
     /// Looks at the source `name`, makes its publication carry the tables of all its syncs, and
     /// makes its slot where there is none: publication first, so that the slot can never stand
-    /// before it. A source that is out of reach is tried until the engine is told to stop.
+    /// before it. A source that is out of reach is tried for `patience`, or without end.
     ///
     /// # Errors
     ///
     /// All that preflight found, or that PostgreSQL refused.
     pub async fn open(
         config: &Config,
-        name: &str,
-        source: &Source,
+        (name, source): (&str, &Source),
+        patience: Option<Duration>,
         stop: &Stop,
     ) -> Result<Self, Faults> {
+        let begun = Instant::now();
         let mut wait = Duration::from_millis(250);
         loop {
             let error = match Self::attempt(config, name, source).await {
                 Ok(opened) => return opened,
                 Err(error) => error,
             };
-            if !error.is_transient() || stop.is_stopping() {
+            let is_over = patience.is_some_and(|patience| begun.elapsed() >= patience);
+            if !error.is_transient() || stop.is_stopping() || is_over {
                 return Err(crate::engine::of_source(name, error).into());
             }
             tracing::warn!(source = name, %error, hint = error.hint, retry_in = ?wait,

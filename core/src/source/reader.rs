@@ -52,17 +52,21 @@ pub struct SourceStatus {
 
 /// A [`SourceStatus`] that the reader changes and others read.
 #[derive(Debug, Default)]
-pub struct SourceCell(Mutex<SourceStatus>);
+pub struct SourceCell {
+    status: Mutex<SourceStatus>,
+    failure: Mutex<Option<SourceError>>,
+}
 
 impl SourceCell {
     /// A source that is not streaming yet.
     #[must_use]
     pub fn new(source: &str) -> Self {
-        Self(Mutex::new(SourceStatus { source: source.to_owned(), ..SourceStatus::default() }))
+        let status = SourceStatus { source: source.to_owned(), ..SourceStatus::default() };
+        Self { status: Mutex::new(status), failure: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, SourceStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A copy of it.
@@ -74,6 +78,12 @@ impl SourceCell {
     /// Changes it.
     pub fn update(&self, change: impl FnOnce(&mut SourceStatus)) {
         change(&mut self.lock());
+    }
+
+    /// Why its reader has ended, once it has.
+    #[must_use]
+    pub fn take_failure(&self) -> Option<SourceError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -103,12 +113,15 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads until the engine stops.
-    ///
-    /// # Errors
-    ///
-    /// The source can't be read any more, and trying again won't help.
-    pub async fn run(self) -> Result<(), SourceError> {
+    /// Reads until the engine stops, or until the source can't be read any more and trying again
+    /// won't help: then its cell holds the failure.
+    pub async fn run(self) {
+        if let Err(error) = self.read().await {
+            *self.status.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+
+    async fn read(&self) -> Result<(), SourceError> {
         let mut wait = Duration::from_millis(100);
         let mut frontier = Frontier::new(self.redo);
         loop {
