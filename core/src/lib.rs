@@ -19,6 +19,7 @@ pub mod log;
 pub mod pgoutput;
 pub mod plugin;
 pub mod record;
+pub mod source;
 pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Faults, report};

@@ -1,5 +1,10 @@
 //! SQL connections, and cancelling what runs on one.
 
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
+
 use tokio::task::JoinHandle;
 use tokio_postgres::{CancelToken, Client, Config, config};
 
@@ -7,19 +12,51 @@ use crate::{
     ConnectError, ConnectErrorKind, Host, SESSION, SOURCE_SESSION, SslMode, Url, session, tls,
 };
 
+/// An open SQL session. Dropping it closes the connection at once, whatever runs on it; a bare
+/// [`Client`] would let its last statement go on to the end, a copy of a large table included.
+pub struct Session {
+    client: Client,
+    /// Moves the bytes.
+    driver: JoinHandle<()>,
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("closed", &self.client.is_closed())
+            .finish()
+    }
+}
+
 impl Url {
     /// Opens an SQL session with the [`SESSION`] settings.
     ///
-    /// `application` is the session's `application_name` unless the URL has one. The task moves
-    /// the bytes; it ends when the client is dropped or the connection breaks. Must be called on
-    /// a tokio runtime.
+    /// `application` is the session's `application_name` unless the URL has one. Must be called on
+    /// a tokio runtime, which must keep running for as long as the session is used.
     ///
     /// # Errors
     /// Why the session could not be opened.
-    pub async fn connect(
-        &self,
-        application: &str,
-    ) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    pub async fn connect(&self, application: &str) -> Result<Session, ConnectError> {
         self.open(application, &[SESSION]).await
     }
 
@@ -27,10 +64,7 @@ impl Url {
     ///
     /// # Errors
     /// Why the session could not be opened.
-    pub async fn connect_source(
-        &self,
-        application: &str,
-    ) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    pub async fn connect_source(&self, application: &str) -> Result<Session, ConnectError> {
         self.open(application, &[SESSION, SOURCE_SESSION]).await
     }
 
@@ -38,14 +72,11 @@ impl Url {
         &self,
         application: &str,
         settings: &[&[(&str, &str)]],
-    ) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    ) -> Result<Session, ConnectError> {
         let attempt = Box::pin(self.attempt(application, settings));
         match tokio::time::timeout(self.connect_timeout, attempt).await {
             Ok(result) => result,
-            Err(_) => {
-                let message = format!("no answer within {} s", self.connect_timeout.as_secs());
-                Err(ConnectError::new(self, ConnectErrorKind::Timeout, message))
-            }
+            Err(_) => Err(ConnectError::timeout(self)),
         }
     }
 
@@ -53,7 +84,7 @@ impl Url {
         &self,
         application: &str,
         settings: &[&[(&str, &str)]],
-    ) -> Result<(Client, JoinHandle<()>), ConnectError> {
+    ) -> Result<Session, ConnectError> {
         let connector = tls::connector(&self.ssl)
             .map_err(|message| ConnectError::new(self, ConnectErrorKind::Tls, message))?;
         let explain = |error| ConnectError::sql(self, &error);
@@ -66,12 +97,13 @@ impl Url {
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
+        let session = Session { client, driver };
         // By statement and not in the startup packet, which poolers in front of targets refuse.
-        client
+        session
             .batch_execute(&session::statements(settings))
             .await
             .map_err(explain)?;
-        Ok((client, driver))
+        Ok(session)
     }
 
     /// Asks the server to cancel what runs on the session that `token` is from. The server doesn't

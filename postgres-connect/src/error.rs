@@ -138,6 +138,13 @@ impl ConnectError {
         }
     }
 
+    /// Nobody at `url` answered within its [`Url::connect_timeout`].
+    #[must_use]
+    pub fn timeout(url: &Url) -> Self {
+        let message = format!("no answer within {} s", url.connect_timeout.as_secs());
+        Self::new(url, ConnectErrorKind::Timeout, message)
+    }
+
     /// Explains an error of an SQL connection to `url`.
     pub(crate) fn sql(url: &Url, error: &tokio_postgres::Error) -> Self {
         if let Some(db) = error.as_db_error() {

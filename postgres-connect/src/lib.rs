@@ -25,6 +25,7 @@ mod session;
 mod tls;
 mod url;
 
+pub use connect::Session;
 pub use error::{ConnectError, ConnectErrorKind, UrlError};
 pub use replication::Replication;
 pub use session::{SESSION, SOURCE_SESSION};
