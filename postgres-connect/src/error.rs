@@ -129,11 +129,12 @@ pub struct ConnectError {
 
 impl ConnectError {
     pub(crate) fn new(url: &Url, kind: ConnectErrorKind, message: impl Into<String>) -> Self {
-        let hint = hint(url, kind);
+        let message = message.into();
+        let hint = hint(url, kind, &message);
         Self {
             kind,
             url: url.redacted(),
-            message: message.into(),
+            message,
             hint,
         }
     }
@@ -261,7 +262,7 @@ fn split_code(text: &str) -> (&str, &str) {
         .unwrap_or((text, ""))
 }
 
-fn hint(url: &Url, kind: ConnectErrorKind) -> String {
+fn hint(url: &Url, kind: ConnectErrorKind, message: &str) -> String {
     match kind {
         ConnectErrorKind::Unreachable => {
             format!(
@@ -273,6 +274,23 @@ fn hint(url: &Url, kind: ConnectErrorKind) -> String {
             "is port {} open in the firewall? a slow server needs a longer connect_timeout in the URL",
             url.port
         ),
+        ConnectErrorKind::Authentication if message.contains("certificate") => {
+            "name the client's certificate in the URL: sslcert=…&sslkey=…".to_owned()
+        }
+        ConnectErrorKind::Authentication if message.contains("pg_hba.conf") => format!(
+            "add a line to pg_hba.conf for user \"{}\" and database \"{}\", then: SELECT \
+             pg_reload_conf();",
+            url.user, url.database
+        ),
+        // "Replication role to start walsender" up to 15, "to start WAL sender" from 16 on.
+        ConnectErrorKind::Permission
+            if message.contains("replication") || message.contains("WAL sender") =>
+        {
+            format!(
+                "ALTER ROLE \"{}\" REPLICATION;",
+                url.user.replace('"', "\"\"")
+            )
+        }
         ConnectErrorKind::Authentication => match (&url.password, &url.passfile_note) {
             (None, Some(note)) => note.clone(),
             (None, None) => "the URL has no password: add it, or set PGPASSWORD or use a passfile \

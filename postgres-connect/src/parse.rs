@@ -1,6 +1,6 @@
 //! Reading a URL, its parameters and what the environment adds.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -303,7 +303,12 @@ impl Parameters {
                 Some(found.ok_or(UrlError::NoRoots)?)
             }
         };
-        Ok(Ssl { mode, root, client })
+        Ok(Ssl {
+            mode,
+            root,
+            client,
+            certificate_name: Arc::default(),
+        })
     }
 }
 

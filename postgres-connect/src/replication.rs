@@ -26,7 +26,8 @@ pub struct Replication<'a> {
 impl Url {
     /// The settings of a replication connection, for `ReplicationClient::connect` and
     /// `connect_gated`. Its session has the [`SESSION`] and [`SOURCE_SESSION`] settings, its status
-    /// goes out every second. It has no timeout of its own: see [`Url::connect_timeout`]; its
+    /// goes out every second. Under `sslmode=verify-ca` an SQL session must have been opened with
+    /// this URL, or one it was cloned from, before. It has no timeout of its own: see [`Url::connect_timeout`]; its
     /// errors are explained by [`ConnectError::replication`](crate::ConnectError::replication).
     #[must_use]
     pub fn replication(&self, what: &Replication<'_>) -> ReplicationConfig {
@@ -77,7 +78,13 @@ impl Url {
             ca_pem_path: self.ssl.root.clone(),
             // Named although it is the host, since otherwise an address is refused even where the
             // certificate is for that address.
-            sni_hostname: Some(host.to_owned()),
+            sni_hostname: Some(
+                self.ssl
+                    .certificate_name
+                    .get()
+                    .map_or(host, String::as_str)
+                    .to_owned(),
+            ),
             client_cert_pem_path: cert,
             client_key_pem_path: key,
         }

@@ -1,13 +1,16 @@
 //! TLS for SQL connections, with the same rules that the replication connection follows.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor,
+        verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
@@ -37,12 +40,15 @@ pub(crate) fn connector(ssl: &Ssl) -> Result<MakeRustlsConnect, String> {
                 .build()
                 .map_err(|error| error.to_string())?
         }
-        SslMode::VerifyCa => Arc::new(Lenient {
-            roots: Some(roots),
-            provider: Arc::clone(&provider),
-        }),
+        SslMode::VerifyCa => {
+            let names = Arc::clone(&ssl.certificate_name);
+            Arc::new(Lenient {
+                chain: Some((roots, names)),
+                provider: Arc::clone(&provider),
+            })
+        }
         _ => Arc::new(Lenient {
-            roots: None,
+            chain: None,
             provider: Arc::clone(&provider),
         }),
     };
@@ -89,11 +95,19 @@ fn read_roots(path: &Path) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
+/// The host name in `DnsName("db.example")`, as rustls prints a certificate's names; any that fits
+/// in the place of a wildcard.
+fn plain_name(presented: &str) -> Option<String> {
+    let name = presented.strip_prefix("DnsName(\"")?.strip_suffix("\")")?;
+    Some(name.replacen('*', "any", 1))
+}
+
 /// Verifies less than rustls does: only the chain (`verify-ca`), or, without roots, nothing
 /// (`require`). That the server owns its certificate is always verified.
 #[derive(Debug)]
 struct Lenient {
-    roots: Option<Arc<RootCertStore>>,
+    /// The authorities, and where a name of the certificate is noted.
+    chain: Option<(Arc<RootCertStore>, Arc<OnceLock<String>>)>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -102,11 +116,11 @@ impl ServerCertVerifier for Lenient {
         &self,
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        host: &ServerName<'_>,
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if let Some(roots) = &self.roots {
+        if let Some((roots, name)) = &self.chain {
             let certificate = ParsedCertificate::try_from(certificate)
                 .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
             verify_server_cert_signed_by_trust_anchor(
@@ -116,6 +130,14 @@ impl ServerCertVerifier for Lenient {
                 now,
                 self.provider.signature_verification_algorithms.all,
             )?;
+            if let Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+                presented,
+                ..
+            })) = verify_server_name(&certificate, host)
+                && let Some(presented) = presented.iter().find_map(|text| plain_name(text))
+            {
+                let _ = name.set(presented);
+            }
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -144,5 +166,23 @@ impl ServerCertVerifier for Lenient {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain_name;
+
+    #[test]
+    fn names_of_certificates_are_found_as_rustls_prints_them() {
+        assert_eq!(
+            plain_name("DnsName(\"db.example\")").as_deref(),
+            Some("db.example")
+        );
+        assert_eq!(
+            plain_name("DnsName(\"*.example\")").as_deref(),
+            Some("any.example")
+        );
+        assert_eq!(plain_name("IpAddress(127.0.0.1)"), None);
     }
 }

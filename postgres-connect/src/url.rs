@@ -1,6 +1,11 @@
 //! A parsed PostgreSQL URL.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use crate::{UrlError, parse};
 
@@ -36,6 +41,9 @@ pub(crate) struct Ssl {
     pub(crate) root: Option<PathBuf>,
     /// The client's own certificate and key.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
+    /// A name that the server's certificate is for, once seen and where it isn't the host's: under
+    /// `VerifyCa` the replication client compares names too, so it is given this one.
+    pub(crate) certificate_name: Arc<OnceLock<String>>,
 }
 
 /// A PostgreSQL URL, understood and complete: what it didn't say comes from the environment

@@ -1,7 +1,7 @@
 //! A source: the PostgreSQL database that changes are read from.
 //!
 //! Everything here but the stream itself: what the source is ([`Identity`]), what its tables are
-//! ([`catalog`]), whether it can be read at all ([`preflight`]), and the three things that tahr
+//! ([`catalog`]), whether it can be read at all ([`preflight()`]), and the three things that tahr
 //! makes in it: a publication, a slot, and for the time of a copy a [`Snapshot`].
 //!
 //! # Order of operations
