@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Lsn, Role, StreamId, WriteError, Writer,
+    Role, StreamId, WriteError, Writer,
     abi::{Canceller, Header, HostCalls, Plugin, RemoteWriter, WriterModule_Ref, header},
 };
 
@@ -57,8 +57,7 @@ pub fn stream() -> StreamId {
         timeline: 1,
         database: 5,
         slot: "tahr_test_main".to_owned(),
-        slot_start: Lsn(0x100_0000),
-        format: 1,
+        ..StreamId::default()
     }
 }
 

@@ -200,7 +200,6 @@ fn the_stream_that_made_a_checkpoint_is_told(f: &mut Fixture<'_>) {
     let other = StreamId {
         timeline: 2,
         slot: "made anew".to_owned(),
-        slot_start: Lsn(0x900_0000),
         ..stream()
     };
     let found = ok(f.writer().checkpoint(&other)).expect("a checkpoint");
