@@ -86,7 +86,7 @@ impl<'a> Applier<'a> {
         let rows = items
             .iter()
             .filter_map(|item| item.change.new_row())
-            .map(|row| row.select(&table.written));
+            .map(|row| table.parameters(row, &table.written));
         self.copy_into(table, rows).await
     }
 
@@ -98,7 +98,7 @@ impl<'a> Applier<'a> {
     ) -> Result<(), Failure<'a>>
     where
         R: IntoIterator<Item = V>,
-        V: IntoIterator<Item = Value<'a>>,
+        V: IntoIterator<Item = Parameter<'a>>,
     {
         let statement = self
             .prepared(What::Bulk(table), table, Statement::Copy)
@@ -120,17 +120,17 @@ impl<'a> Applier<'a> {
         let (old, new) = (item.change.old_row(), item.change.new_row());
         match (item.change.op(), old, new) {
             (Op::Insert, _, Some(new)) => {
-                self.send(what, Statement::Insert, parameters(new, &table.written))
+                self.send(what, Statement::Insert, table.parameters(new, &table.written).collect())
                     .await
             }
             (Op::Update, old, Some(new)) => self.update(item, old, new).await,
             (Op::Delete, Some(old), _) if table.key.is_empty() => {
-                self.send(what, Statement::DeleteMatch, parameters(old, &table.written))
+                self.send(what, Statement::DeleteMatch, table.parameters(old, &table.written).collect())
                     .await
             }
             (Op::Delete, Some(old), _) => {
                 let what = What::Delete(item.index, table);
-                self.send(what, Statement::Delete, parameters(old, &table.key))
+                self.send(what, Statement::Delete, table.parameters(old, &table.key).collect())
                     .await
             }
             // The decoder makes no change without its row.
@@ -147,8 +147,10 @@ impl<'a> Applier<'a> {
         let table = item.table;
         let moves_key = item.moves_key();
         let values = table.written.iter().map(|&c| (c, item.value(&new, c)));
+        let parameter =
+            |column: usize, value| Parameter::new(value, table.relation.columns[column].kind);
         if !table.key.is_empty() && !moves_key && values.clone().all(|(_, v)| !v.is_unchanged()) {
-            let values = values.map(|(_, value)| Parameter::from(value)).collect();
+            let values = values.map(|(column, value)| parameter(column, value)).collect();
             let what = What::Change(item.index, table);
             return self.send(what, Statement::Upsert, values).await;
         }
@@ -162,14 +164,14 @@ impl<'a> Applier<'a> {
         }
         let sent = values
             .filter(|(column, value)| is_set(*column, value))
-            .map(|(_, value)| Parameter::from(value));
+            .map(|(column, value)| parameter(column, value));
         let (statement, place) = if table.key.is_empty() {
             (Statement::UpdateMatch(mask), &table.written)
         } else {
             (Statement::Update(mask), &table.key)
         };
         let values = sent
-            .chain(parameters(old.unwrap_or(new), place))
+            .chain(table.parameters(old.unwrap_or(new), place))
             .collect();
         self.send(What::Change(item.index, table), statement, values)
             .await
@@ -232,11 +234,6 @@ impl<'a> Applier<'a> {
         self.send_text(What::Change(items[0].index, items[0].table), text)
             .await
     }
-}
-
-/// The values of the columns of `row`.
-pub(crate) fn parameters<'a>(row: Row<'a>, columns: &[usize]) -> Vec<Parameter<'a>> {
-    row.select(columns).map(Parameter::from).collect()
 }
 
 /// Whether applying the batch another way may tell more, or even succeed.

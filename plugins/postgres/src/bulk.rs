@@ -1,6 +1,6 @@
 //! Many changes of one table at once: merged per key, through `COPY` and temporary tables.
 
-use tahr_plugin_api::{Op, Value};
+use tahr_plugin_api::Op;
 
 use crate::{
     apply::Applier,
@@ -27,7 +27,7 @@ impl<'a> Applier<'a> {
             deletes,
         } = compact(items);
         if !deletes.is_empty() {
-            let rows = deletes.iter().map(|row| row.select(&table.key));
+            let rows = deletes.iter().map(|&row| table.parameters(row, &table.key));
             let stage = self.stage(table, "gone", &table.key, rows).await?;
             let condition = join(&table.key, " AND ", |column| {
                 let column = table.quoted(column);
@@ -41,7 +41,7 @@ impl<'a> Applier<'a> {
             }
         }
         if !upserts.is_empty() {
-            let rows = upserts.iter().map(|put| put.values());
+            let rows = upserts.iter().map(|put| put.parameters());
             let stage = self.stage(table, "rows", &table.written, rows).await?;
             let columns = table.column_list();
             let text = format!(
@@ -53,7 +53,7 @@ impl<'a> Applier<'a> {
             self.execute(table, &text).await?;
         }
         if !inserts.is_empty() {
-            let rows = inserts.iter().map(|put| put.values());
+            let rows = inserts.iter().map(|put| put.parameters());
             self.copy_into(table, rows).await?;
         }
         for put in &updates {
@@ -67,7 +67,7 @@ impl<'a> Applier<'a> {
             let set = table.written.iter().filter(|column| is_sent(column));
             let values = set
                 .chain(&table.key)
-                .map(|&column| Parameter::from(put.value(column)))
+                .map(|&column| put.parameter(column))
                 .collect();
             let what = What::Change(put.newest().index, table);
             self.send(what, Statement::Update(mask), values).await?;
@@ -86,7 +86,7 @@ impl<'a> Applier<'a> {
     ) -> Result<String, Failure<'a>>
     where
         R: IntoIterator<Item = V>,
-        V: IntoIterator<Item = Value<'a>>,
+        V: IntoIterator<Item = Parameter<'a>>,
     {
         let what = What::Bulk(table);
         let failed = |error| Failure { what, error };

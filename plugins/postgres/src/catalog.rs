@@ -61,7 +61,7 @@ const COLUMNS: &str = "\
 const UNIQUE: &str = "\
     SELECT ARRAY(SELECT a.attname::text
         FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k
-        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k ORDER BY a.attname::text COLLATE "C")
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k ORDER BY a.attname::text COLLATE \"C\")
     FROM pg_index i
     WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
       AND i.indpred IS NULL AND i.indexprs IS NULL";
@@ -74,10 +74,8 @@ impl Existing {
             .await?;
         let Some(row) = found else { return Ok(None) };
         let oid: u32 = row.get(0);
-        let (columns, unique) = futures_util::try_join!(
-            client.query(COLUMNS, &[&oid]),
-            client.query(UNIQUE, &[&oid])
-        )?;
+        let columns = client.query(COLUMNS, &[&oid]).await?;
+        let unique = client.query(UNIQUE, &[&oid]).await?;
         let columns = columns.iter().map(|row| ExistingColumn {
             name: row.get(0),
             type_name: row.get(1),

@@ -7,7 +7,7 @@ use std::{
 
 use tahr_plugin_api::{Op, Row, Value};
 
-use crate::plan::Item;
+use crate::{parameter::Parameter, plan::Item};
 
 /// A row's key, compared by the text of its values.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +70,19 @@ impl<'a> Put<'a> {
             .unwrap_or(Value::Unchanged)
     }
 
-    /// Every written column's value.
-    pub(crate) fn values(&self) -> impl Iterator<Item = Value<'a>> {
+    /// The value of the column as a parameter.
+    pub(crate) fn parameter(&self, column: usize) -> Parameter<'a> {
+        let kind = self.newest.table.relation.columns[column].kind;
+        Parameter::new(self.value(column), kind)
+    }
+
+    /// Every written column's value as a parameter.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = Parameter<'a>> {
+        let columns = &self.newest.table.written;
+        columns.iter().map(|&column| self.parameter(column))
+    }
+
+    fn values(&self) -> impl Iterator<Item = Value<'a>> {
         let columns = &self.newest.table.written;
         columns.iter().map(|&column| self.value(column))
     }

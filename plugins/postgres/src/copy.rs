@@ -4,10 +4,9 @@ use std::pin::pin;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
-use tahr_plugin_api::Value;
 use tokio_postgres::{Client, Error, Statement};
 
-use crate::parameter::put_hex;
+use crate::parameter::{Parameter, put_hex};
 
 /// Bytes that are gathered before they are sent.
 const CHUNK: usize = 128 << 10;
@@ -20,7 +19,7 @@ pub(crate) async fn copy_rows<'a, R, V>(
 ) -> Result<u64, Error>
 where
     R: IntoIterator<Item = V>,
-    V: IntoIterator<Item = Value<'a>>,
+    V: IntoIterator<Item = Parameter<'a>>,
 {
     let mut sink = pin!(client.copy_in::<_, Bytes>(statement).await?);
     let mut buffer = BytesMut::with_capacity(CHUNK + CHUNK / 8);
@@ -37,15 +36,16 @@ where
     sink.finish().await
 }
 
-fn put_row<'a>(row: impl IntoIterator<Item = Value<'a>>, out: &mut BytesMut) {
+fn put_row<'a>(row: impl IntoIterator<Item = Parameter<'a>>, out: &mut BytesMut) {
     for (index, value) in row.into_iter().enumerate() {
         if index > 0 {
             out.put_u8(b'\t');
         }
         match value {
-            Value::Null | Value::Unchanged => out.put_slice(b"\\N"),
-            Value::Text(_, text) => put_text(text.as_bytes(), out),
-            Value::Bytes(bytes) => {
+            Parameter::Null => out.put_slice(b"\\N"),
+            Parameter::Text(text) => put_text(text.as_bytes(), out),
+            Parameter::Raw(text) => put_text(text, out),
+            Parameter::Bytes(bytes) => {
                 out.put_slice(b"\\\\x");
                 put_hex(bytes, out);
             }
@@ -80,17 +80,18 @@ fn put_text(mut text: &[u8], out: &mut BytesMut) {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use tahr_plugin_api::{Value, ValueKind::Text};
+
+    use crate::parameter::Parameter;
 
     #[test]
     fn a_row_is_escaped_as_copy_reads_it() {
         let mut out = BytesMut::new();
         let row = [
-            Value::Text(Text, "a\tb\\N\r\n"),
-            Value::Null,
-            Value::Bytes(&[0, 255]),
-            Value::Text(Text, ""),
-            Value::Text(Text, "\\."),
+            Parameter::Text("a\tb\\N\r\n"),
+            Parameter::Null,
+            Parameter::Bytes(&[0, 255]),
+            Parameter::Text(""),
+            Parameter::Text("\\."),
         ];
         super::put_row(row, &mut out);
         assert_eq!(&out[..], b"a\\tb\\\\N\\r\\n\t\\N\t\\\\x00ff\t\t\\\\.\n");

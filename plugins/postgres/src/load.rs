@@ -104,7 +104,7 @@ impl Target {
         let rows = batch
             .changes()
             .filter_map(|change| change.new_row())
-            .map(|row| row.select(&table.written));
+            .map(|row| table.parameters(row, &table.written));
         copy_rows(client, &statement, rows).await.map_err(&failed)?;
         Ok(())
     }

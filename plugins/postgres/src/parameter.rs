@@ -1,7 +1,7 @@
 //! A value of a change as a statement's parameter.
 
 use bytes::{BufMut, BytesMut};
-use tahr_plugin_api::Value;
+use tahr_plugin_api::{Value, ValueKind};
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
 /// A value sent in PostgreSQL's text form, whatever the parameter's type: the server reads it with
@@ -14,16 +14,21 @@ pub(crate) enum Parameter<'a> {
     Text(&'a str),
     /// Bytes, written as `\x…`.
     Bytes(&'a [u8]),
+    /// Text that is not UTF-8, which the server refuses unless its encoding takes it.
+    Raw(&'a [u8]),
 }
 
-impl<'a> From<Value<'a>> for Parameter<'a> {
+impl<'a> Parameter<'a> {
+    /// The value of a column of kind `kind`.
+    ///
     /// An unchanged value has no parameter: callers leave its column out. Should one come here it
-    /// reads as null, which guarded columns (keys) refuse.
-    fn from(value: Value<'a>) -> Self {
+    /// reads as null.
+    pub(crate) fn new(value: Value<'a>, kind: ValueKind) -> Self {
         match value {
             Value::Null | Value::Unchanged => Self::Null,
             Value::Text(_, text) => Self::Text(text),
-            Value::Bytes(bytes) => Self::Bytes(bytes),
+            Value::Bytes(bytes) if kind == ValueKind::Bytes => Self::Bytes(bytes),
+            Value::Bytes(text) => Self::Raw(text),
         }
     }
 }
@@ -37,6 +42,7 @@ impl ToSql for Parameter<'_> {
         match self {
             Self::Null => return Ok(IsNull::Yes),
             Self::Text(text) => out.put_slice(text.as_bytes()),
+            Self::Raw(text) => out.put_slice(text),
             Self::Bytes(bytes) => {
                 out.put_slice(b"\\x");
                 put_hex(bytes, out);

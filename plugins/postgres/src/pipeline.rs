@@ -1,8 +1,13 @@
 //! Statements sent without waiting for the answers of those before them.
 
-use std::{collections::VecDeque, fmt, future::Future, pin::Pin};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
 
-use futures_util::poll;
 use tahr_plugin_api::{Host, WriteError};
 use tokio_postgres::Error;
 
@@ -102,7 +107,8 @@ impl<'a> Pipeline<'a> {
             self.take().await?;
         }
         let mut answer: Answer<'a> = Box::pin(statement);
-        if let std::task::Poll::Ready(result) = poll!(&mut answer) {
+        let first = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context)));
+        if let Poll::Ready(result) = first.await {
             // Encoding failed, or the connection is gone; what was sent before may say why.
             self.drain().await?;
             return self.judge(what, result);

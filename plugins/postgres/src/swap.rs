@@ -7,11 +7,11 @@
 
 use std::collections::HashSet;
 
-use futures_util::{TryStreamExt, future::try_join_all};
+use futures_util::TryStreamExt;
 use tahr_plugin_api::Op;
 
 use crate::{
-    apply::{Applier, parameters},
+    apply::Applier,
     compaction::Key,
     parameter::Parameter,
     pipeline::{Failure, What},
@@ -54,16 +54,15 @@ impl<'a> Applier<'a> {
         let insert = self.prepared(what, table, Statement::Insert).await?;
         self.pipeline.drain().await?;
         let client = self.client;
-        let taken = try_join_all(items.iter().map(|item| {
-            let key = item.change.old_row().map(|old| parameters(old, &table.key));
-            let take = &take;
-            async move {
-                let rows = client.query_raw(take, key.unwrap_or_default()).await?;
-                rows.try_collect::<Vec<_>>().await
-            }
-        }))
-        .await
-        .map_err(failed)?;
+        let mut taken = Vec::with_capacity(items.len());
+        for item in items {
+            let old = item.change.old_row();
+            let key: Vec<_> = old.map_or_else(Vec::new, |old| {
+                table.parameters(old, &table.key).collect()
+            });
+            let rows = client.query_raw(&take, key).await.map_err(failed)?;
+            taken.push(rows.try_collect::<Vec<_>>().await.map_err(failed)?);
+        }
         for (item, rows) in items.iter().zip(&taken) {
             let (Some(new), Some(row)) = (item.change.new_row(), rows.first()) else {
                 // Not a plain exchange after all; the insert of nothing fails and says where.
@@ -74,7 +73,9 @@ impl<'a> Applier<'a> {
             };
             let values = (table.written.iter().enumerate()).map(|(place, &column)| {
                 match item.value(&new, column) {
-                    value if !value.is_unchanged() => Parameter::from(value),
+                    value if !value.is_unchanged() => {
+                        Parameter::new(value, table.relation.columns[column].kind)
+                    }
                     _ => match row.get::<_, Option<&str>>(place) {
                         Some(text) => Parameter::Text(text),
                         None => Parameter::Null,

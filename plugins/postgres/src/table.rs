@@ -5,11 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tahr_plugin_api::Relation;
+use tahr_plugin_api::{Relation, Row};
 use tokio_postgres::{Client, Error};
 
 use crate::{
     catalog::Existing,
+    parameter::Parameter,
     statements::{Statement, quote},
     types::has_one_text_per_value,
 };
@@ -78,6 +79,17 @@ impl Table {
             is_tied,
             prepared: Mutex::default(),
         }
+    }
+
+    /// The values of `columns` of `row`.
+    pub(crate) fn parameters<'b>(
+        &'b self,
+        row: Row<'b>,
+        columns: &'b [usize],
+    ) -> impl ExactSizeIterator<Item = Parameter<'b>> {
+        columns.iter().map(move |&column| {
+            Parameter::new(row.value(column), self.relation.columns[column].kind)
+        })
     }
 
     /// Of one thread only; the lock is what lets the table be shared.
