@@ -1,1 +1,41 @@
 //! The harness of tahr's tests on real servers.
+//!
+//! A test asks for what it needs and gets something of its own: a [`Database`] on the run's shared
+//! [`Postgres`] (or a whole server, to stop and kill), a [`RedisDatabase`], an [`Engine`] that runs
+//! the real `tahr` program in a folder of its own. All of it is gone when the test ends, and when
+//! the run ends, however it ends: see [`Run`].
+//!
+//! Waiting is done by [`eventually`], which says what was waited for, where, and what was last
+//! seen. Tables are compared by [`Rows`]. Random numbers come from [`Random`], which prints the seed
+//! to repeat a run with. Faults between two programs are made by a [`Proxy`].
+//!
+//! | variable | effect |
+//! |---|---|
+//! | `TAHR_TEST_POSTGRES_URL` | the shared PostgreSQL is this one (a superuser, `wal_level = logical`) |
+//! | `TAHR_TEST_REDIS_URL` | the shared Redis is this one (its databases from 1 on are emptied) |
+//! | `TAHR_TEST_SEED` | the seed of every [`Random`] |
+//!
+//! Tests that use the harness run on tokio's multi-thread runtime: starting a server blocks.
+
+mod database;
+mod engine;
+mod postgres;
+mod process;
+mod proxy;
+mod redis;
+mod run;
+mod seed;
+mod server;
+mod table;
+mod wait;
+
+pub use crate::database::{Database, Row};
+pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
+pub use crate::postgres::Postgres;
+pub use crate::process::{ProcessId, Signal};
+pub use crate::proxy::Proxy;
+pub use crate::redis::{Redis, RedisDatabase};
+pub use crate::run::{Entry, Run, unique};
+pub use crate::seed::Random;
+pub use crate::table::Rows;
+pub use crate::wait::eventually;

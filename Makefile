@@ -1,0 +1,30 @@
+# Thin: each target is a line or two into cargo or scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint build install
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: install ## copy a throwaway database into Redis, SQLite and PostgreSQL, under load
+	cargo build --release $(DEMO_PACKAGES)
+	$(TARGET)/release/tahr demo
+
+test: install ## install what is missing and pass every test
+	scripts/postgres-versions.sh
+	cargo build --workspace
+	scripts/test.sh
+	cargo test --quiet --doc -p tahr-plugin-api
+
+lint: install ## formatting, clippy and documentation, without a warning
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+build: install ## build everything, for debugging
+	cargo build --workspace
+
+install: ## install the servers and tools that are missing
+	@scripts/install.sh

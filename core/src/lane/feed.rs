@@ -1,0 +1,347 @@
+//! From the log's arenas to the batches of one lane.
+//!
+//! Small transactions are merged up to the sync's limits, large ones are handed over in parts, and
+//! no batch crosses a version of a relation. A transaction that has nothing for the lane costs
+//! nothing: it only moves [`Feed::at`] on.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tahr_plugin_api::{
+    Batch, Part, Position, Relation, Route, Segment, WriteError,
+    abi::{Arena, RawTransaction},
+};
+
+use super::route::Routes;
+use crate::log::{Cursor, LaneId, Log, Next};
+
+/// How large a batch may grow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    /// How long a batch that isn't full waits for more.
+    pub(super) delay: Duration,
+}
+
+/// What comes next for the lane.
+#[derive(Debug)]
+pub(super) enum Fed {
+    /// A batch, and how many changes for this lane and transaction ends are in it.
+    Batch { batch: Batch, changes: u64, transactions: u64 },
+    /// All read: nothing for this lane lies before this position.
+    Tail(Position),
+    Stopped,
+}
+
+/// One lane's reading of the log.
+#[derive(Debug)]
+pub(super) struct Feed {
+    log: Arc<Log>,
+    lane: LaneId,
+    cursor: Cursor,
+    /// Everything up to it was handed over, or was not for this lane.
+    at: Position,
+    /// Whether a part of the transaction that `at` lies in was handed over.
+    is_open: bool,
+    /// The position that the writer was given last, which the next batch starts from.
+    given: Position,
+    loaded: VecDeque<Loaded>,
+}
+
+/// An arena being handed over.
+#[derive(Debug)]
+struct Loaded {
+    arena: Arena,
+    routes: Arc<[Option<Route>]>,
+    /// The next transaction in it, and the next change of that.
+    transaction: usize,
+    change: u32,
+}
+
+/// A batch in the making: how far it reaches into the loaded arenas.
+#[derive(Clone, Debug)]
+struct Reach {
+    /// Arenas that are used up, and the place in the next one.
+    arenas: usize,
+    transaction: usize,
+    change: u32,
+    rows: usize,
+    bytes: usize,
+    end: Position,
+    transactions: u64,
+}
+
+impl Feed {
+    /// Begins behind `stored`, which the target holds.
+    pub(super) fn new(log: Arc<Log>, lane: LaneId, stored: Position) -> Self {
+        let cursor = log.join(lane, stored.clone());
+        Self {
+            log,
+            lane,
+            cursor,
+            is_open: stored.is_inside(),
+            given: stored.clone(),
+            at: stored,
+            loaded: VecDeque::new(),
+        }
+    }
+
+    /// Everything up to it was handed over or was not for this lane.
+    pub(super) fn at(&self) -> &Position {
+        &self.at
+    }
+
+    /// The position that the writer was given last.
+    pub(super) fn given(&self) -> &Position {
+        &self.given
+    }
+
+    /// Notes that the writer was moved on to `position` without a batch.
+    pub(super) fn advanced(&mut self, position: Position) {
+        self.given = position;
+    }
+
+    /// Whether the writer has been given part of a transaction and not its end.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// The next batch; waits up to `patience` for something to arrive. With `single` it holds one
+    /// transaction at most.
+    pub(super) fn next(
+        &mut self,
+        routes: &mut Routes,
+        limits: Limits,
+        single: bool,
+        patience: Duration,
+    ) -> Result<Fed, WriteError> {
+        loop {
+            if self.loaded.is_empty() {
+                match self.load(routes, patience)? {
+                    None => {}
+                    Some(Fed::Tail(tail)) => {
+                        if tail > self.at && !tail.is_inside() && !self.is_open {
+                            self.at = tail;
+                        }
+                        return Ok(Fed::Tail(self.at.clone()));
+                    }
+                    Some(other) => return Ok(other),
+                }
+            }
+            if let Some(reach) = self.reach(routes, limits, single)?
+                && let Some(fed) = self.take(&reach)
+            {
+                return Ok(fed);
+            }
+        }
+    }
+
+    /// Loads the arena at the cursor, from behind what was handed over; none once it is loaded.
+    fn load(&mut self, routes: &mut Routes, patience: Duration) -> Result<Option<Fed>, WriteError> {
+        let next = self.log.next(self.lane, self.cursor, patience);
+        match next.map_err(|error| WriteError::transient(error.to_string()))? {
+            Next::Stopped => Ok(Some(Fed::Stopped)),
+            Next::Tail(tail) => Ok(Some(Fed::Tail(tail))),
+            Next::Arena(arena) => {
+                self.cursor = self.cursor.next();
+                let last = self.loaded.back().map_or(&self.at, |_| &self.at);
+                let Some((transaction, change)) = first_behind(&arena, last) else {
+                    return Ok(None);
+                };
+                let routes = arena.relations().iter().map(|&version| routes.route(version));
+                let routes = routes.collect::<Result<_, _>>()?;
+                self.loaded.push_back(Loaded { arena, routes, transaction, change });
+                Ok(None)
+            }
+        }
+    }
+
+    /// How far the next batch goes.
+    fn reach(
+        &mut self,
+        routes: &mut Routes,
+        limits: Limits,
+        single: bool,
+    ) -> Result<Option<Reach>, WriteError> {
+        let Some(front) = self.loaded.front() else { return Ok(None) };
+        let mut reach = Reach {
+            arenas: 0,
+            transaction: front.transaction,
+            change: front.change,
+            rows: 0,
+            bytes: 0,
+            end: self.at.clone(),
+            transactions: 0,
+        };
+        // The last place where the batch could end with whole transactions only.
+        let mut whole: Option<Reach> = None;
+        let mut versions: Vec<(u32, u32)> = Vec::new();
+        loop {
+            if reach.arenas == self.loaded.len() {
+                let can_wait = !limits.delay.is_zero() && !reach.end.is_inside();
+                let patience = if can_wait { limits.delay } else { Duration::ZERO };
+                if self.load(routes, patience)?.is_some() {
+                    break;
+                }
+                let Some(next) = self.loaded.get(reach.arenas) else { continue };
+                reach.transaction = next.transaction;
+                reach.change = next.change;
+            }
+            let loaded = &self.loaded[reach.arenas];
+            if crosses_version(&loaded.routes, &mut versions) {
+                break;
+            }
+            if self.fill(&mut reach, &mut whole, limits, single) {
+                break;
+            }
+            reach.arenas += 1;
+            if let Some(next) = self.loaded.get(reach.arenas) {
+                reach.transaction = next.transaction;
+                reach.change = next.change;
+            }
+        }
+        // A part and whole transactions don't go together: the part comes next.
+        if reach.end.is_inside()
+            && let Some(whole) = whole
+        {
+            return Ok(Some(whole));
+        }
+        Ok((reach.end != self.at).then_some(reach))
+    }
+
+    /// Adds the transactions of the arena at `reach` as far as they fit; whether the batch is
+    /// complete.
+    fn fill(
+        &self,
+        reach: &mut Reach,
+        whole: &mut Option<Reach>,
+        limits: Limits,
+        single: bool,
+    ) -> bool {
+        let loaded = &self.loaded[reach.arenas];
+        let arena = &loaded.arena;
+        let bytes_per_change = arena.data().len() / arena.changes().len().max(1);
+        while reach.transaction < arena.transactions().len() {
+            let (_, end) = arena.changes_of(reach.transaction);
+            let rows = (end - reach.change) as usize;
+            let has_some = reach.rows > 0;
+            let bytes = rows * bytes_per_change;
+            let is_full = reach.rows + rows > limits.rows || reach.bytes + bytes > limits.bytes;
+            if has_some && is_full {
+                return true;
+            }
+            reach.rows += rows;
+            reach.bytes += bytes;
+            reach.end = arena.position_after(reach.transaction);
+            reach.transaction += 1;
+            reach.change = end;
+            if !reach.end.is_inside() {
+                reach.transactions += 1;
+                *whole = Some(reach.clone());
+                // The end of a transaction whose beginning was handed over stands alone.
+                if self.is_open || single {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Hands over what `reach` spans; none where nothing of it is for this lane.
+    fn take(&mut self, reach: &Reach) -> Option<Fed> {
+        let mut segments = Vec::with_capacity(reach.arenas + 1);
+        for index in 0..=reach.arenas {
+            let Some(loaded) = self.loaded.front_mut() else { break };
+            let is_last = index == reach.arenas;
+            if is_last && loaded.change == reach.change && loaded.transaction == reach.transaction {
+                break;
+            }
+            let all = u32::try_from(loaded.arena.changes().len()).unwrap_or(u32::MAX);
+            let end = if is_last { reach.change } else { all };
+            segments.push(Segment {
+                arena: loaded.arena.clone(),
+                first: loaded.change,
+                end,
+                routes: Arc::clone(&loaded.routes),
+            });
+            if is_last && reach.transaction < loaded.arena.transactions().len() {
+                loaded.transaction = reach.transaction;
+                loaded.change = reach.change;
+            } else {
+                self.loaded.pop_front();
+            }
+        }
+        self.at = reach.end.clone();
+        let changes: u64 = segments.iter().map(routed).sum();
+        let ends = !reach.end.is_inside();
+        if changes == 0 && !self.is_open {
+            return None;
+        }
+        let part = match (self.is_open, ends) {
+            (false, true) => Part::Whole,
+            (false, false) => Part::First,
+            (true, false) => Part::Middle,
+            (true, true) => Part::Last,
+        };
+        self.is_open = !ends;
+        let previous = std::mem::replace(&mut self.given, reach.end.clone());
+        let batch = Batch::new(segments, previous, reach.end.clone(), part);
+        Some(Fed::Batch { batch, changes, transactions: reach.transactions })
+    }
+}
+
+/// The first transaction and change of `arena` that `position` does not cover.
+fn first_behind(arena: &Arena, position: &Position) -> Option<(usize, u32)> {
+    let transactions = arena.transactions();
+    let index = (0..transactions.len()).find(|&index| arena.position_after(index) > *position)?;
+    let (first, end) = arena.changes_of(index);
+    let is_inside = position.is_inside() && transactions[index].commit_lsn == position.lsn.0;
+    let changes = &arena.changes()[first as usize..end as usize];
+    let covered = if is_inside {
+        changes.partition_point(|change| change.ordinal < position.ordinal)
+    } else {
+        0
+    };
+    Some((index, first + u32::try_from(covered).unwrap_or(0)))
+}
+
+/// Whether the relations of an arena include another version of a table already in the batch;
+/// otherwise they are added to it.
+fn crosses_version(routes: &[Option<Route>], versions: &mut Vec<(u32, u32)>) -> bool {
+    let news = || routes.iter().flatten().map(|route| (route.relation.oid, route.relation.version));
+    let crosses = |&(oid, version): &(u32, u32)| {
+        versions.iter().any(|&(known, at)| known == oid && at != version)
+    };
+    if news().any(|new| crosses(&new)) {
+        return true;
+    }
+    for new in news() {
+        if !versions.contains(&new) {
+            versions.push(new);
+        }
+    }
+    false
+}
+
+/// How many changes of `segment` are for this lane.
+fn routed(segment: &Segment) -> u64 {
+    let first_commit = segment.arena.transactions().first().map_or(0, commit_lsn);
+    let all = segment.routes.iter().all(|route| {
+        route.as_ref().is_some_and(|route| route.from.0 <= first_commit)
+    });
+    match all {
+        true => u64::from(segment.end - segment.first),
+        false => segment.changes().count() as u64,
+    }
+}
+
+fn commit_lsn(transaction: &RawTransaction) -> u64 {
+    transaction.commit_lsn
+}
+
+/// The relations of `batch` that have changes for this lane.
+pub(super) fn relations(batch: &Batch) -> impl Iterator<Item = &Arc<Relation>> {
+    batch.segments().iter().flat_map(|segment| {
+        segment.routes.iter().flatten().map(|route| &route.relation)
+    })
+}

@@ -1,0 +1,152 @@
+//! What a lane shows of itself.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use serde::{Deserialize, Serialize};
+use tahr_plugin_api::{Lsn, Position, WriteError};
+
+/// Where a lane is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Connecting to its target.
+    #[default]
+    Starting,
+    /// Copying tables.
+    Copying,
+    /// Applying the stream.
+    Streaming,
+    /// Waiting to try again after a transient error.
+    Retrying,
+    /// Waiting for a person.
+    Parked,
+    /// Ended, with the engine.
+    Stopped,
+}
+
+impl State {
+    /// As it is shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Copying => "copying",
+            Self::Streaming => "streaming",
+            Self::Retrying => "retrying",
+            Self::Parked => "parked",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// An error as it is shown; never with row values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What went wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+    /// Table and column, where they are to blame.
+    pub table: Option<String>,
+    /// See `table`.
+    pub column: Option<String>,
+    /// When.
+    pub since: SystemTime,
+}
+
+impl From<&WriteError> for Fault {
+    fn from(error: &WriteError) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: error.hint.clone(),
+            table: error.table.clone(),
+            column: error.column.clone(),
+            since: SystemTime::now(),
+        }
+    }
+}
+
+/// How far the copy of tables is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyProgress {
+    /// The table being copied.
+    pub table: String,
+    /// Rows of it so far.
+    pub rows: u64,
+    /// Rows that the source's statistics expect of it.
+    pub expected_rows: u64,
+    /// Tables done in this copy.
+    pub tables_done: usize,
+    /// Tables to do in all.
+    pub tables: usize,
+}
+
+/// A lane at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name of the sync.
+    pub sync: String,
+    /// Name of the target.
+    pub target: String,
+    /// Name of the target's plugin.
+    pub plugin: String,
+    /// See [`State`].
+    pub state: State,
+    /// The last error: why it retries or is parked; what it recovered from, while it streams.
+    pub fault: Option<Fault>,
+    /// What the target has stored.
+    pub stored: Option<Position>,
+    /// Everything before it is stored, or was nothing for this lane.
+    pub passed: Lsn,
+    /// The copy, while there is one.
+    pub copy: Option<CopyProgress>,
+    /// Rows copied since the engine started.
+    pub rows_copied: u64,
+    /// Changes stored since the engine started.
+    pub changes: u64,
+    /// Transactions stored since the engine started.
+    pub transactions: u64,
+    /// Seconds from the source's commit of the oldest change not stored, as far as it is known;
+    /// 0 for a lane that holds everything.
+    pub lag_seconds: f64,
+    /// Bytes of the source's log not stored.
+    pub lag_bytes: u64,
+    /// The writer's own counters.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// A [`Status`] that the lane's thread changes and others read.
+#[derive(Debug, Default)]
+pub struct StatusCell(Mutex<Status>);
+
+impl StatusCell {
+    /// A lane that is starting.
+    #[must_use]
+    pub fn new(sync: &str, target: &str, plugin: &str) -> Self {
+        Self(Mutex::new(Status {
+            sync: sync.to_owned(),
+            target: target.to_owned(),
+            plugin: plugin.to_owned(),
+            ..Status::default()
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of it.
+    #[must_use]
+    pub fn get(&self) -> Status {
+        self.lock().clone()
+    }
+
+    /// Changes it.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.lock());
+    }
+}

@@ -1,0 +1,70 @@
+//! The wish to end, passed down to everything that waits.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::watch;
+
+/// Says once, to threads and tasks alike, that the engine is to end. Clones are the same wish.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    is_stopping: Mutex<bool>,
+    changed: Condvar,
+    tasks: watch::Sender<bool>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            is_stopping: Mutex::new(false),
+            changed: Condvar::new(),
+            tasks: watch::Sender::new(false),
+        }))
+    }
+}
+
+impl Stop {
+    /// Asks for the end.
+    pub fn stop(&self) {
+        *self.0.is_stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.changed.notify_all();
+        self.0.tasks.send_replace(true);
+    }
+
+    /// Whether the end was asked for.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.0.is_stopping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks the thread for `time`, or until the end is asked for; whether it was.
+    #[must_use]
+    pub fn wait(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut is_stopping = self.0.is_stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if *is_stopping || left.is_zero() {
+                return *is_stopping;
+            }
+            let waited = self.0.changed.wait_timeout(is_stopping, left);
+            is_stopping = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Blocks the thread until the end is asked for.
+    pub fn wait_for_it(&self) {
+        while !self.wait(Duration::from_secs(3600)) {}
+    }
+
+    /// Completes when the end is asked for.
+    pub async fn asked(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.tasks.subscribe().wait_for(|is_stopping| *is_stopping).await;
+    }
+}

@@ -1,0 +1,297 @@
+//! The real `tahr` program, run in a folder of its own.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::process::{ProcessId, Signal};
+use crate::run::{Run, built, unique};
+
+/// How long a command that ends by itself may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Lines of an engine's log that a failure shows.
+const SHOWN: usize = 80;
+
+/// A `tahr.toml` and what it needs, in a folder that is removed at the end.
+#[derive(Debug)]
+pub struct Engine {
+    name: String,
+    folder: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+/// Makes an [`Engine`].
+#[derive(Debug, Default)]
+pub struct EngineBuilder {
+    config: String,
+    settings: String,
+    environment: Vec<(String, String)>,
+}
+
+impl EngineBuilder {
+    /// The config's text, without `[engine]`.
+    #[must_use]
+    pub fn config(mut self, toml: impl AsRef<str>) -> Self {
+        self.config.push_str(toml.as_ref());
+        self.config.push('\n');
+        self
+    }
+
+    /// A line of `[engine]`, beside the `name` that the harness gives.
+    #[must_use]
+    pub fn setting(mut self, line: &str) -> Self {
+        self.settings.push_str(line);
+        self.settings.push('\n');
+        self
+    }
+
+    /// An environment variable of every command.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Writes the config.
+    pub fn build(self) -> Engine {
+        let engine = Engine {
+            // Slots belong to the whole server, and are named after the engine.
+            name: format!("t{}", unique()),
+            folder: Run::current().make_folder("engine"),
+            environment: self.environment,
+        };
+        let head = format!("[engine]\nname = \"{}\"\n{}", engine.name, self.settings);
+        engine.write_config(&format!("{head}\n{}", self.config));
+        engine
+    }
+}
+
+impl Engine {
+    /// Starts a description.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// `[engine] name`, which is part of the names of slot and publication.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder that commands run in: relative paths of the config start here.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The config as it is now.
+    pub fn config(&self) -> String {
+        fs::read_to_string(self.folder.join("tahr.toml")).expect("read tahr.toml")
+    }
+
+    /// Replaces the whole config, `[engine]` included.
+    pub fn write_config(&self, toml: &str) {
+        fs::write(self.folder.join("tahr.toml"), toml).expect("write tahr.toml");
+    }
+
+    /// Runs a command to its end, which it has to reach within two minutes.
+    #[track_caller]
+    pub fn tahr(&self, arguments: &[&str]) -> Finished {
+        self.spawn(arguments).wait_exit(PATIENCE)
+    }
+
+    /// `tahr run --once`, which has to succeed.
+    #[track_caller]
+    pub fn run_once(&self) -> Finished {
+        let finished = self.tahr(&["run", "--once"]);
+        finished.assert_success();
+        finished
+    }
+
+    /// `tahr run`, in the background.
+    #[track_caller]
+    pub fn start(&self) -> Running {
+        self.spawn(&["run"])
+    }
+
+    /// Any command, in the background.
+    #[track_caller]
+    pub fn spawn(&self, arguments: &[&str]) -> Running {
+        let program = built("tahr");
+        let output = self.folder.join(format!("output-{}", unique()));
+        let (stdout, stderr) = (
+            output.with_extension("stdout"),
+            output.with_extension("stderr"),
+        );
+        let child = Command::new(&program)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(File::create(&stdout).expect("create a file for stdout"))
+            .stderr(File::create(&stderr).expect("create a file for stderr"))
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!(
+                    "{}: {error}; run `cargo build --workspace` first",
+                    program.display()
+                )
+            });
+        let process = ProcessId::of(child.id()).expect("the engine's process");
+        Run::current().owns(process);
+        let command = format!("tahr {}", arguments.join(" "));
+        Running {
+            command,
+            child,
+            process,
+            stdout,
+            stderr,
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What can't be removed now is removed by the reaper.
+        let _later = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A command that may still run; killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    command: String,
+    child: Child,
+    process: ProcessId,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// Its process.
+    pub fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&self) -> bool {
+        self.process.is_alive()
+    }
+
+    /// What it has logged so far.
+    pub fn stderr(&self) -> String {
+        read(&self.stderr)
+    }
+
+    /// What it has answered so far.
+    pub fn stdout(&self) -> String {
+        read(&self.stdout)
+    }
+
+    /// `kill -9`: no chance to finish anything.
+    #[track_caller]
+    pub fn kill9(self) -> Finished {
+        self.process.signal(Signal::Kill);
+        self.wait_exit(PATIENCE)
+    }
+
+    /// SIGTERM, and waits for the orderly end.
+    #[track_caller]
+    pub fn terminate(self) -> Finished {
+        self.process.signal(Signal::Term);
+        self.wait_exit(PATIENCE)
+    }
+
+    /// Waits for its end, which has to come within `limit`.
+    #[track_caller]
+    pub fn wait_exit(mut self, limit: Duration) -> Finished {
+        assert!(
+            self.process.wait(limit),
+            "`{}` did not end within {limit:?}; it logged:\n{}",
+            self.command,
+            tail(&self.stderr())
+        );
+        let status = self.child.wait().expect("wait for the command's end");
+        Finished {
+            command: self.command.clone(),
+            status,
+            stdout: self.stdout(),
+            stderr: self.stderr(),
+        }
+    }
+}
+
+impl Drop for Running {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a test's output is where the engine's log is looked for"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("`{}` logged:\n{}", self.command, tail(&self.stderr()));
+        }
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Finished {
+    command: String,
+    status: ExitStatus,
+    /// What it answered.
+    pub stdout: String,
+    /// What it logged.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Its exit code; none if a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The answer as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("`{}`: {error}: {}", self.command, self.stdout))
+    }
+
+    /// Panics with the log unless the exit code is 0.
+    #[track_caller]
+    pub fn assert_success(&self) {
+        self.assert_code(0);
+    }
+
+    /// Panics with the log unless the exit code is this one.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) {
+        assert!(
+            self.code() == Some(code),
+            "`{}` ended with {} instead of {code}; it logged:\n{}",
+            self.command,
+            match self.status.signal() {
+                Some(signal) => format!("signal {signal}"),
+                None => format!("exit code {}", self.code().unwrap_or_default()),
+            },
+            tail(&self.stderr)
+        );
+    }
+}
+
+/// What a program wrote; it may be cut in the middle of a character.
+fn read(path: &Path) -> String {
+    fs::read(path)
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+        .unwrap_or_default()
+}
+
+/// The last lines of a log.
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}

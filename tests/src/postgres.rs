@@ -1,0 +1,381 @@
+//! PostgreSQL servers: one for all tests of a run, and private ones for tests that break theirs.
+//!
+//! A server's defaults are on purpose not PostgreSQL's own (time zone, date style, bytes as escapes
+//! …): a session that forgets to pin a setting it depends on is found out by every test.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::database::Database;
+use crate::process::{ProcessId, Signal};
+use crate::run::{Run, build_folder, unique};
+use crate::server::{await_ready, free_port, is_open_to_all};
+
+/// Settings of every server that the harness starts; a test's own come after them.
+const SETTINGS: &[(&str, &str)] = &[
+    ("listen_addresses", "127.0.0.1"),
+    ("wal_level", "logical"),
+    ("max_connections", "400"),
+    ("max_wal_senders", "200"),
+    ("max_replication_slots", "200"),
+    ("max_prepared_transactions", "20"),
+    ("wal_sender_timeout", "10s"),
+    // The data need not survive the machine.
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("shared_buffers", "64MB"),
+    ("max_wal_size", "4GB"),
+    // In the data folder, so that removing that removes all.
+    ("dynamic_shared_memory_type", "mmap"),
+    ("TimeZone", "Asia/Kolkata"),
+    ("DateStyle", "SQL, DMY"),
+    ("IntervalStyle", "sql_standard"),
+    ("bytea_output", "escape"),
+    ("extra_float_digits", "0"),
+];
+
+/// A PostgreSQL server. Private ones end when dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    /// URL of the database `postgres` on it.
+    url: String,
+    /// Absent for the shared server.
+    cluster: Option<Cluster>,
+}
+
+impl Postgres {
+    /// The server that all tests of the run share: `TAHR_TEST_POSTGRES_URL`, or one of the run's own.
+    pub fn shared() -> Self {
+        let url = std::env::var("TAHR_TEST_POSTGRES_URL").unwrap_or_else(|_| {
+            Run::current().once("postgres", || {
+                // Its owner is the run, so it is not ended as a private one is.
+                // A first attempt may have been killed half-way, and have left its own.
+                let folder = Run::current()
+                    .folder()
+                    .join(format!("postgres-{}", unique()));
+                let mut cluster = Cluster::create(folder, None, &[], Run::shares);
+                cluster.start();
+                cluster.url()
+            })
+        });
+        Self { url, cluster: None }
+    }
+
+    /// A server of the test's own: of this major version or the system's, with these settings.
+    pub fn own(version: Option<u32>, settings: &[(&str, &str)]) -> Self {
+        let folder = Run::current().make_folder("postgres");
+        let mut cluster = Cluster::create(folder, version, settings, Run::owns);
+        cluster.start();
+        Self {
+            url: cluster.url(),
+            cluster: Some(cluster),
+        }
+    }
+
+    /// The major versions that [`own`](Self::own) can be asked for here, ascending.
+    pub fn versions() -> Vec<u32> {
+        installations().into_keys().collect()
+    }
+
+    /// A fresh database, empty but for what every database holds.
+    pub async fn database(&self) -> Database {
+        Database::create(&self.url).await
+    }
+
+    /// URL of the maintenance database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let config: tokio_postgres::Config = self.url.parse().expect("a PostgreSQL URL");
+        let host = match config.get_hosts().first() {
+            Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
+            other => panic!("the server is not reached by TCP but by {other:?}"),
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
+            .ok()
+            .and_then(|mut addresses| addresses.next())
+            .expect("the server's address")
+    }
+
+    /// The postmaster, if it runs.
+    pub fn process(&mut self) -> Option<ProcessId> {
+        self.cluster().process()
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn start(&mut self) {
+        self.cluster().start();
+    }
+
+    /// Shuts it down in order; sessions are ended.
+    pub fn stop(&mut self) {
+        self.cluster().end(Signal::Int);
+    }
+
+    /// Shuts it down in order and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// Ends it on the spot, as a crash does: the next start recovers from WAL.
+    pub fn kill(&mut self) {
+        self.cluster().end(Signal::Quit);
+    }
+
+    fn cluster(&mut self) -> &mut Cluster {
+        self.cluster
+            .as_mut()
+            .expect("the shared server is not stopped: ask for `Postgres::own`")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.end(Signal::Quit);
+            // What can't be removed now is removed by the reaper.
+            let _later = fs::remove_dir_all(&cluster.folder);
+        }
+    }
+}
+
+/// A data folder with its programs, running or not.
+#[derive(Debug)]
+struct Cluster {
+    /// Holds `data`, the socket and the log.
+    folder: PathBuf,
+    programs: PathBuf,
+    port: u16,
+    settings: Vec<(String, String)>,
+    /// Notes a started server in the run's ledger.
+    note: fn(&Run, ProcessId),
+    postmaster: Option<Child>,
+}
+
+impl Cluster {
+    fn create(
+        folder: PathBuf,
+        version: Option<u32>,
+        settings: &[(&str, &str)],
+        note: fn(&Run, ProcessId),
+    ) -> Self {
+        let programs = programs(version);
+        fs::create_dir_all(&folder).expect("create the server's folder");
+        if let Some((user, group)) = unprivileged() {
+            std::os::unix::fs::chown(&folder, Some(user), Some(group))
+                .expect("give the server's folder to its user");
+        }
+        let initdb = command(&programs.join("initdb"))
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+            ])
+            .args(["--no-sync", "--no-instructions", "--pgdata"])
+            .arg(folder.join("data"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("run initdb");
+        Run::current().awaits(ProcessId::of(initdb.id()).expect("initdb's process"));
+        let initdb = initdb.wait_with_output().expect("wait for initdb");
+        assert!(
+            initdb.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&initdb.stderr)
+        );
+        let settings = SETTINGS.iter().chain(settings);
+        Self {
+            folder,
+            programs,
+            port: free_port(),
+            settings: settings
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+            note,
+            postmaster: None,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn process(&mut self) -> Option<ProcessId> {
+        let child = self.postmaster.as_mut()?;
+        child
+            .try_wait()
+            .is_ok_and(|ended| ended.is_none())
+            .then(|| ProcessId::of(child.id()))?
+    }
+
+    /// Starts the server and waits until it takes connections.
+    fn start(&mut self) {
+        assert!(self.process().is_none(), "the server runs already");
+        let log_path = self.folder.join("log");
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.expect("open the server's log");
+        let mut command = command(&self.programs.join("postgres"));
+        command.arg("-D").arg(self.folder.join("data"));
+        command
+            .arg("-k")
+            .arg(&self.folder)
+            .arg("-p")
+            .arg(self.port.to_string());
+        for (name, value) in &self.settings {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        command
+            .stdout(log.try_clone().expect("share the server's log"))
+            .stderr(log);
+        let mut child = command.spawn().expect("start postgres");
+        let process = ProcessId::of(child.id()).expect("the server's process");
+        (self.note)(Run::current(), process);
+
+        let pid_file = self.folder.join("data/postmaster.pid");
+        let ready = await_ready("postgres", &log_path, || {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(format!("ended at start: {status}"));
+            }
+            // The first line is the pid (a crash leaves an old file), the eighth the state.
+            let text = fs::read_to_string(&pid_file).unwrap_or_default();
+            let mut lines = text.lines();
+            let ours = lines.next() == Some(&child.id().to_string());
+            Ok(ours && lines.nth(6).is_some_and(|state| state.trim() == "ready"))
+        });
+        self.postmaster = Some(child);
+        if let Err(fault) = ready {
+            self.end(Signal::Quit);
+            panic!("{fault}");
+        }
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if let Some(process) = self.process() {
+            // A walsender whose client hangs holds a shutdown in order up until it is timed out.
+            if signal == Signal::Int {
+                process.signal(Signal::Int);
+                process.wait(Duration::from_secs(30));
+            }
+            process.end(Signal::Quit, Duration::from_secs(10));
+        }
+        if let Some(mut child) = self.postmaster.take() {
+            let _status = child.wait();
+        }
+    }
+}
+
+/// A program of PostgreSQL's, as the user that it may run as, out of reach of the tests' signals.
+fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .stdin(Stdio::null())
+        .current_dir("/")
+        .env("LC_ALL", "C.UTF-8")
+        .process_group(0);
+    if let Some((user, group)) = unprivileged() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// PostgreSQL refuses to run as root; then it runs as `nobody`.
+fn unprivileged() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
+    let nobody = users.lines().find_map(|line| {
+        let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    });
+    Some(nobody.expect("a user `nobody`"))
+}
+
+/// The folder of programs of each major version found: the system's, and what
+/// `scripts/postgres-versions.sh` fetched.
+fn installations() -> BTreeMap<u32, PathBuf> {
+    let fetched = build_folder()
+        .parent()
+        .map(|target| target.join("postgres"));
+    let folders = [fetched, Some(PathBuf::from("/usr/lib/postgresql"))];
+    let mut found = BTreeMap::new();
+    for folder in folders.into_iter().flatten() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let programs = entry.path().join("bin");
+            let version = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            if let Some(version) = version.filter(|_| programs.join("initdb").exists()) {
+                // The system's, listed last, wins: it is the complete one.
+                found.insert(version, programs);
+            }
+        }
+    }
+    found
+}
+
+/// The programs of a version, or without one of the newest that the system has, else the newest.
+fn programs(version: Option<u32>) -> PathBuf {
+    let found = installations();
+    let programs = match version {
+        Some(version) => found.get(&version),
+        None => found
+            .values()
+            .rfind(|programs| programs.starts_with("/usr/lib/postgresql"))
+            .or_else(|| found.values().next_back()),
+    };
+    let programs = programs.unwrap_or_else(|| {
+        let wanted = version.map_or_else(String::new, |version| format!(" {version}"));
+        panic!(
+            "no PostgreSQL{wanted} here, only {:?}; run scripts/install.sh and \
+             scripts/postgres-versions.sh",
+            found.keys()
+        )
+    });
+    reachable(programs)
+}
+
+/// The same programs where the server's user may reach them: copied once per run, if need be.
+fn reachable(programs: &Path) -> PathBuf {
+    if unprivileged().is_none() || is_open_to_all(&programs.join("postgres")) {
+        return programs.to_owned();
+    }
+    let installation = programs
+        .parent()
+        .expect("a folder of programs has a parent");
+    let name = installation
+        .file_name()
+        .expect("a folder's name")
+        .to_string_lossy()
+        .into_owned();
+    let copy = Run::current()
+        .folder()
+        .join(format!("postgres-{name}-programs"));
+    Run::current().once(&format!("postgres-{name}-programs"), || {
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(installation)
+            .arg(&copy)
+            .status();
+        assert!(
+            copied.is_ok_and(|status| status.success()),
+            "copy {}",
+            installation.display()
+        );
+        copy.display().to_string()
+    });
+    copy.join("bin")
+}

@@ -1,0 +1,140 @@
+//! A TCP proxy that makes the faults of a network.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What the proxy does with bytes and connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// All pass.
+    Flow,
+    /// Connections live, new ones too, but nothing passes.
+    Hold,
+    /// New connections are closed at once.
+    Refuse,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    mode: Mode,
+    /// Connections of an earlier generation are closed.
+    generation: u64,
+}
+
+/// A proxy in front of one address. Its connections end when it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<watch::Sender<State>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts a proxy on a free port, passing everything on to `target`.
+    pub async fn start(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bind the proxy's port");
+        let address = listener.local_addr().expect("the proxy's address");
+        let state = Arc::new(watch::Sender::new(State {
+            mode: Mode::Flow,
+            generation: 0,
+        }));
+        let states = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let now = *states.borrow();
+                if now.mode != Mode::Refuse {
+                    tokio::spawn(serve(client, target, states.subscribe(), now.generation));
+                }
+            }
+        });
+        Self {
+            address,
+            state,
+            accepting,
+        }
+    }
+
+    /// Where to connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes every connection; new ones are served.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| state.generation += 1);
+    }
+
+    /// Lets nothing pass from now on, without closing anything: a network that swallows packets.
+    pub fn hold(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Hold);
+    }
+
+    /// Closes every connection, and new ones at once: a server that is down.
+    pub fn refuse(&self) {
+        self.state.send_modify(|state| {
+            state.mode = Mode::Refuse;
+            state.generation += 1;
+        });
+    }
+
+    /// Lets everything pass again, what was held included.
+    pub fn resume(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Flow);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+/// One connection, until either side closes it or it is cut.
+async fn serve(
+    client: TcpStream,
+    target: SocketAddr,
+    mut states: watch::Receiver<State>,
+    generation: u64,
+) {
+    let Ok(server) = TcpStream::connect(target).await else {
+        return;
+    };
+    let _unsupported = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let there = pass(from_client, to_server, states.clone());
+    let back = pass(from_server, to_client, states.clone());
+    let cut = states.wait_for(|state| state.generation != generation);
+    tokio::select! {
+        () = async { tokio::join!(there, back); } => {}
+        _cut_or_dropped = cut => {}
+    }
+}
+
+/// One direction, until its end; then the other end is told, as TCP does.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut states: watch::Receiver<State>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        if states
+            .wait_for(|state| state.mode == Mode::Flow)
+            .await
+            .is_err()
+            || to.write_all(&buffer[..count]).await.is_err()
+        {
+            break;
+        }
+    }
+    let _already_closed = to.shutdown().await;
+}
