@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 
 use crate::{
     catalog::Existing,
-    error::explain,
+    error::{code, explain},
     options::{Options, ReplicationRole},
     prepare::{create, misfits, target_type},
     session::{GRANT, Session},
@@ -26,7 +26,11 @@ pub(crate) async fn check(
             .await
             .map_err(|error| explain(&error, "look at the target's catalog"))?;
         match found {
-            Some(existing) => check_existing(relation, &existing, &mut report.findings),
+            Some(existing) => {
+                let follows = options.create_tables
+                    && is_copied(&session.client, &relation.source.to_string()).await?;
+                check_existing(relation, &existing, follows, &mut report.findings);
+            }
             None => check_absent(&session.client, options, relation, &mut report).await?,
         }
     }
@@ -45,7 +49,29 @@ pub(crate) async fn check(
     Ok(report)
 }
 
-fn check_existing(relation: &Relation, existing: &Existing, findings: &mut Vec<Finding>) {
+/// Whether some stream has copied the source table to this target before, so that the target's
+/// table follows it.
+async fn is_copied(client: &Client, source: &str) -> Result<bool, WriteError> {
+    let copied = client
+        .query_opt(
+            "SELECT FROM public.tahr_checkpoint WHERE \"table\" = $1 LIMIT 1",
+            &[&source],
+        )
+        .await;
+    match copied {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) if matches!(code(&error), "42P01" | "3F000" | "42501") => Ok(false),
+        Err(error) => Err(explain(&error, "table \"public.tahr_checkpoint\"")),
+    }
+}
+
+/// `follows`: the table is replicated to already, and what can be mended safely will be.
+fn check_existing(
+    relation: &Relation,
+    existing: &Existing,
+    follows: bool,
+    findings: &mut Vec<Finding>,
+) {
     let object = relation.target.to_string();
     let mut add = |is_error, message: String, hint: String| {
         findings.push(Finding {
@@ -56,7 +82,7 @@ fn check_existing(relation: &Relation, existing: &Existing, findings: &mut Vec<F
         });
     };
     for misfit in misfits(relation, existing) {
-        add(true, misfit.message, misfit.mend);
+        add(!(follows && misfit.is_safe), misfit.message, misfit.mend);
     }
     if !existing.lacking.is_empty() {
         let rights = existing.lacking.join(", ");

@@ -33,6 +33,8 @@ pub(crate) struct Target {
     pub(crate) rows: CheckpointRows,
     /// What the target held when it was last looked at or written.
     position: Option<Position>,
+    /// Whether the stream had a position before this writer was opened.
+    is_continued: bool,
     /// Whether a transaction of parts is open.
     is_open: bool,
     compare: Option<tokio_postgres::Statement>,
@@ -64,6 +66,7 @@ impl Target {
             host: host.clone(),
             rows: CheckpointRows::default(),
             position: None,
+            is_continued: false,
             is_open: false,
             compare: None,
             tables: HashMap::new(),
@@ -101,6 +104,7 @@ impl Target {
         self.rows = CheckpointRows::new(stream);
         let found = self.rows.read(&self.session.client).await?;
         self.position = found.as_ref().and_then(|found| found.position.clone());
+        self.is_continued |= self.position.is_some();
         if let Some(found) = &found {
             self.followed.extend(found.copied_to.keys().cloned());
         }
@@ -128,7 +132,10 @@ impl Target {
         };
         let existing = if self.role == Role::Stream {
             let previous = self.newest.get(&relation.oid).map(AsRef::as_ref);
-            let is_ours = self.followed.contains(&relation.source.to_string());
+            // Known as copied, from this session, or from an earlier one of this stream.
+            let is_ours = previous.is_some()
+                || self.is_continued
+                || self.followed.contains(&relation.source.to_string());
             let is_alone = !self.is_open;
             if is_alone {
                 client.batch_execute("BEGIN").await.map_err(failed)?;
