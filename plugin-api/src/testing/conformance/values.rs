@@ -277,7 +277,7 @@ fn arrays_arrive(f: &mut Fixture<'_>) {
         "{a,b}",
         "{NULL,\"NULL\",\"\"}",
         "{\"a,b\",\"c\\\"d\",\"e\\\\f\",\"{g}\",\" h \"}",
-        "{größe,\"🦀\"}",
+        "{größe,🦀}",
     ];
     arrive(f, "text[]", &texts);
     arrive(f, "numeric[]", &["{1.50,NaN}"]);
