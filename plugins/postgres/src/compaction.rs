@@ -39,7 +39,7 @@ impl Hash for Key<'_> {
             match value {
                 Value::Text(_, text) => text.hash(state),
                 Value::Bytes(bytes) => bytes.hash(state),
-                Value::Null | Value::Unchanged => ().hash(state),
+                Value::Null | Value::Unchanged => 0_u8.hash(state),
             }
         }
     }
