@@ -89,6 +89,32 @@ impl TestRelation {
         self
     }
 
+    /// Leaves the column out, as a sync's `exclude` does: the source sends it still.
+    ///
+    /// # Panics
+    ///
+    /// Where it is no column, or one of a key.
+    #[must_use]
+    pub fn exclude(mut self, column: &str) -> Self {
+        let [gone] = self.positions([column])[..] else {
+            unreachable!("one name has one position")
+        };
+        self.0.columns.remove(gone);
+        let keys = self.0.unique_keys.iter_mut();
+        for position in keys.chain([&mut self.0.primary_key]).flatten() {
+            assert_ne!(*position, gone, "{column:?} is part of a key");
+            *position -= usize::from(*position > gone);
+        }
+        self
+    }
+
+    /// Names the target's table otherwise, as a sync's `rename` does.
+    #[must_use]
+    pub fn rename(mut self, table: &str) -> Self {
+        table.clone_into(&mut self.0.target.table);
+        self
+    }
+
     /// The relation, under a version number that no other has.
     #[must_use]
     pub fn build(mut self) -> Arc<Relation> {

@@ -15,10 +15,12 @@ mod checkpoint;
 mod errors;
 mod fixture;
 mod keyless;
+mod keys;
 mod load;
 mod names;
 mod parts;
 mod random;
+mod routes;
 mod schema;
 mod truncate;
 mod values;
@@ -91,6 +93,8 @@ fn cases() -> impl Iterator<Item = &'static Case> {
     [
         checkpoint::CASES,
         changes::CASES,
+        keys::CASES,
+        routes::CASES,
         truncate::CASES,
         parts::CASES,
         errors::CASES,
