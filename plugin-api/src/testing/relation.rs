@@ -19,7 +19,7 @@ pub fn relation(name: &str) -> TestRelation {
     })
 }
 
-/// A relation in the making; [`relation`] starts one.
+/// A relation in the making; [`relation()`] starts one.
 #[derive(Clone, Debug)]
 pub struct TestRelation(Relation);
 

@@ -5,7 +5,7 @@
 //! [`Subject`]) is skipped and said to be. [`run`] tries them all and fails at the end, with
 //! every failure by name.
 //!
-//! What the suite expects of the order of calls, beyond [`Writer`](crate::Writer): a loader gets no call but
+//! What the suite expects of the order of calls, beyond [`Writer`]: a loader gets no call but
 //! `load` and `flush`; after [`Written::Moved`](crate::Written::Moved), as after an error, come
 //! `reset` and `checkpoint`; the stream that `checkpoint` was last asked for is the one that
 //! later positions are stored under.
