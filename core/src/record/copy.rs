@@ -71,7 +71,10 @@ impl CopyDecoder {
                 self.builder.push_null();
             } else if field.contains(&b'\\') {
                 if !unescape(field, &mut self.scratch) {
-                    return Err(Self::of(&self.relation, "a backslash at the end of a value"));
+                    return Err(Self::of(
+                        &self.relation,
+                        "a backslash at the end of a value",
+                    ));
                 }
                 value::push(&mut self.builder, is_bytes, &self.scratch);
             } else {
@@ -83,7 +86,8 @@ impl CopyDecoder {
             return Err(self.error("too many values"));
         }
         let relation = self.builder.relation(self.relation.version);
-        self.builder.change(Op::Insert, 0, relation, None, Some(start), self.rows);
+        self.builder
+            .change(Op::Insert, 0, relation, None, Some(start), self.rows);
         self.rows += 1;
         let is_full = self.builder.changes() >= self.limits.changes
             || self.builder.used() >= self.limits.bytes;
@@ -96,9 +100,14 @@ impl CopyDecoder {
             return None;
         }
         self.builder.commit(self.copied_to.0, self.rows);
-        let (changes, values, bytes) =
-            (self.builder.changes(), self.builder.values(), self.builder.data_len());
+        let (changes, values, bytes) = (
+            self.builder.changes(),
+            self.builder.values(),
+            self.builder.data_len(),
+        );
         let arena = self.builder.finish();
+        // A single large row makes no difference to the next arena.
+        let bytes = bytes.min(self.limits.bytes);
         self.builder = ArenaBuilder::with_capacity(changes, values, bytes);
         Some(arena)
     }
@@ -108,7 +117,10 @@ impl CopyDecoder {
     }
 
     fn of(relation: &Relation, problem: &'static str) -> CopyError {
-        CopyError { table: relation.source.to_string(), problem }
+        CopyError {
+            table: relation.source.to_string(),
+            problem,
+        }
     }
 }
 
@@ -144,20 +156,35 @@ mod tests {
     fn relation(kinds: &[ValueKind]) -> Arc<Relation> {
         let columns = kinds
             .iter()
-            .map(|&kind| Column { kind, ..Column::default() })
+            .map(|&kind| Column {
+                kind,
+                ..Column::default()
+            })
             .collect();
-        Arc::new(Relation { version: 1, columns, ..Relation::default() })
+        Arc::new(Relation {
+            version: 1,
+            columns,
+            ..Relation::default()
+        })
     }
 
     #[test]
     fn escapes_nulls_and_bytes_are_decoded() {
         let relation = relation(&[ValueKind::Text, ValueKind::Bytes, ValueKind::Text]);
         let mut decoder = CopyDecoder::new(relation, Lsn(9), Limits::default());
-        assert!(decoder.row(b"a\\tb\\\\c\\n\\r\\N\t\\\\x00ff\t\\N\n").unwrap().is_none());
+        assert!(
+            decoder
+                .row(b"a\\tb\\\\c\\n\\r\\N\t\\\\x00ff\t\\N\n")
+                .unwrap()
+                .is_none()
+        );
         assert!(decoder.row(b"\t\\N\t\xc3\xa4\n").unwrap().is_none());
         let arena = decoder.finish().unwrap();
         let value = |index, kind| arena.value(index, kind);
-        assert_eq!(value(0, ValueKind::Text), Value::Text(ValueKind::Text, "a\tb\\c\n\rN"));
+        assert_eq!(
+            value(0, ValueKind::Text),
+            Value::Text(ValueKind::Text, "a\tb\\c\n\rN")
+        );
         assert_eq!(value(1, ValueKind::Bytes), Value::Bytes(&[0, 255]));
         assert_eq!(value(2, ValueKind::Text), Value::Null);
         assert_eq!(value(3, ValueKind::Text), Value::Text(ValueKind::Text, ""));

@@ -44,7 +44,10 @@ impl Relations {
     #[must_use]
     pub fn get(&self, version: u32) -> Option<Arc<Relation>> {
         let versions = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        versions.all.get((version as usize).checked_sub(1)?).map(Arc::clone)
+        versions
+            .all
+            .get((version as usize).checked_sub(1)?)
+            .map(Arc::clone)
     }
 
     /// The newest version of each table.
@@ -65,15 +68,20 @@ pub fn reconcile(
     catalog: Option<&Relation>,
     type_names: &HashMap<(u32, i32), String>,
 ) -> Relation {
-    let schema = if message.schema.is_empty() { "pg_catalog" } else { message.schema };
+    let schema = if message.schema.is_empty() {
+        "pg_catalog"
+    } else {
+        message.schema
+    };
     let name = TableName::new(schema, message.table);
     let columns: Vec<Column> = (0..)
         .zip(&message.columns)
         .map(|(source_index, column)| {
             let known = catalog.and_then(|relation| {
-                relation.columns.iter().find(|known| {
-                    known.name == column.name && known.type_oid == column.type_oid
-                })
+                relation
+                    .columns
+                    .iter()
+                    .find(|known| known.name == column.name && known.type_oid == column.type_oid)
             });
             let is_same_type =
                 known.is_some_and(|known| known.type_modifier == column.type_modifier);
@@ -101,14 +109,18 @@ pub fn reconcile(
     let translate = |key: &Vec<usize>, catalog: &Relation| {
         key.iter()
             .map(|&index| {
-                let name = &catalog.columns[index].name;
+                let name = &catalog.columns.get(index)?.name;
                 columns.iter().position(|column| column.name == *name)
             })
             .collect::<Option<Vec<usize>>>()
     };
     let primary_key = catalog.and_then(|catalog| translate(&catalog.primary_key, catalog));
     let unique_keys = catalog.map(|catalog| {
-        catalog.unique_keys.iter().filter_map(|key| translate(key, catalog)).collect()
+        catalog
+            .unique_keys
+            .iter()
+            .filter_map(|key| translate(key, catalog))
+            .collect()
     });
     Relation {
         oid: message.oid,
