@@ -23,6 +23,8 @@
 mod cursor;
 mod frontier;
 mod segment;
+#[cfg(test)]
+mod soak;
 mod state;
 mod store;
 #[cfg(test)]
