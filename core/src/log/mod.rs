@@ -29,6 +29,8 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waiting;
 
 pub use cursor::{Cursor, Next};
 pub use frontier::Frontier;

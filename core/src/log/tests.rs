@@ -1,6 +1,6 @@
 //! Lanes and a source's reader around one log.
 
-use std::{path::Path, pin::pin, sync::Arc, thread, time::Duration};
+use std::{path::Path, pin::pin, time::Duration};
 
 use futures_util::FutureExt as _;
 use tahr_plugin_api::{
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-const A: LaneId = LaneId(0);
+pub(super) const A: LaneId = LaneId(0);
 const B: LaneId = LaneId(1);
 const NOW: Duration = Duration::ZERO;
 
@@ -32,16 +32,16 @@ fn piece(n: u64, from: u64, to: u64, is_end: bool) -> Arena {
     builder.finish()
 }
 
-fn whole(n: u64) -> Arena {
+pub(super) fn whole(n: u64) -> Arena {
     piece(n, 0, 1, true)
 }
 
-fn end(n: u64) -> Position {
+pub(super) fn end(n: u64) -> Position {
     Position::at(Lsn(n * 100 + 50))
 }
 
 /// A log with room for `arenas` small arenas.
-fn log(arenas: usize) -> (TempDir, Log) {
+pub(super) fn log(arenas: usize) -> (TempDir, Log) {
     let folder = tempfile::tempdir().unwrap();
     let budget = whole(1).size() * arenas;
     let log = Log::new(folder.path(), budget as u64, Position::default()).unwrap();
@@ -53,7 +53,7 @@ fn files(folder: &Path) -> usize {
 }
 
 /// Adds `arena`; whether that took no waiting.
-fn append(log: &Log, arena: Arena) -> bool {
+pub(super) fn append(log: &Log, arena: Arena) -> bool {
     log.append(arena)
         .now_or_never()
         .map(Result::unwrap)
@@ -273,18 +273,6 @@ fn a_cursor_from_before_a_gap_is_refused() {
 }
 
 #[test]
-fn parking_the_lane_that_lags_makes_room() {
-    let (_folder, log) = log(2);
-    log.join(A, Position::default());
-    append(&log, whole(1));
-    append(&log, whole(2));
-    let mut pending = pin!(log.append(whole(3)));
-    assert!(pending.as_mut().now_or_never().is_none());
-    log.park(A);
-    assert!(pending.now_or_never().is_some());
-}
-
-#[test]
 fn the_tail_advances_only_between_transactions() {
     let (_folder, log) = log(10);
     log.advance(Lsn(120));
@@ -326,74 +314,6 @@ fn an_arena_without_transactions_is_nothing() {
     let (_folder, log) = log(10);
     assert!(append(&log, ArenaBuilder::default().finish()));
     assert_eq!(log.tail(), Position::default());
-}
-
-/// Runs `what` while lane A waits for something to arrive; returns what A got.
-fn while_waiting(log: &Arc<Log>, cursor: Cursor, what: impl FnOnce(&Log)) -> Next {
-    let waiting = {
-        let log = Arc::clone(log);
-        thread::spawn(move || log.next(A, cursor, Duration::from_secs(60)).unwrap())
-    };
-    // Whether the lane waits already or not makes no difference to what it gets.
-    thread::sleep(Duration::from_millis(20));
-    what(log);
-    let begun = std::time::Instant::now();
-    let next = waiting.join().unwrap();
-    assert!(
-        begun.elapsed() < Duration::from_secs(30),
-        "it was not woken"
-    );
-    next
-}
-
-#[test]
-fn a_waiting_lane_is_woken_by_what_concerns_it() {
-    let (_folder, log) = log(10);
-    let log = Arc::new(log);
-    let cursor = log.join(A, Position::default());
-    assert!(matches!(
-        while_waiting(&log, cursor, |log| log.wake(A)),
-        Next::Tail(_)
-    ));
-    let next = while_waiting(&log, cursor, |log| assert!(append(log, whole(1))));
-    assert!(matches!(next, Next::Arena(_)));
-    let cursor = cursor.next();
-    assert!(matches!(
-        while_waiting(&log, cursor, |log| log.park(A)),
-        Next::Stopped
-    ));
-    let cursor = log.join(A, end(1));
-    assert!(matches!(
-        while_waiting(&log, cursor, |log| log.leave(A)),
-        Next::Stopped
-    ));
-    let cursor = log.join(A, end(1));
-    assert!(matches!(
-        while_waiting(&log, cursor, Log::stop),
-        Next::Stopped
-    ));
-}
-
-#[test]
-fn a_wish_to_wake_is_kept_for_a_lane_that_does_not_wait() {
-    let (_folder, log) = log(10);
-    log.join(A, Position::default());
-    log.wake(A);
-    let cursor = log.join(A, Position::default());
-    let begun = std::time::Instant::now();
-    let next = log.next(A, cursor, Duration::from_secs(60)).unwrap();
-    assert!(matches!(next, Next::Tail(_)) && begun.elapsed() < Duration::from_secs(30));
-}
-
-#[test]
-fn stopping_ends_the_wait_for_room() {
-    let (_folder, log) = log(1);
-    log.join(A, Position::default());
-    append(&log, whole(1));
-    let mut pending = pin!(log.append(whole(2)));
-    assert!(pending.as_mut().now_or_never().is_none());
-    log.stop();
-    assert!(pending.now_or_never().is_some());
 }
 
 #[test]

@@ -203,4 +203,45 @@ mod tests {
             assert!(new().row(wrong).is_err(), "{wrong:?}");
         }
     }
+
+    #[test]
+    fn rows_come_in_arenas_of_their_own_and_are_counted_through() {
+        let limits = Limits {
+            changes: 2,
+            ..Limits::default()
+        };
+        let mut decoder = CopyDecoder::new(relation(&[ValueKind::Text]), Lsn(9), limits);
+        let mut arenas = Vec::new();
+        for line in [&b"a\n"[..], b"\n", b"\\.\n", b"d\n", b"e\n"] {
+            arenas.extend(decoder.row(line).unwrap());
+        }
+        arenas.extend(decoder.finish());
+        assert!(decoder.finish().is_none());
+        let ordinals: Vec<Vec<_>> = arenas
+            .iter()
+            .map(|arena| {
+                arena
+                    .changes()
+                    .iter()
+                    .map(|change| change.ordinal)
+                    .collect()
+            })
+            .collect();
+        assert_eq!(ordinals, [vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(
+            arenas[1].value(0, ValueKind::Text),
+            Value::Text(ValueKind::Text, ".")
+        );
+    }
+
+    #[test]
+    fn a_table_without_columns_has_rows() {
+        let mut decoder = CopyDecoder::new(relation(&[]), Lsn(9), Limits::default());
+        decoder.row(b"\n").unwrap();
+        decoder.row(b"\n").unwrap();
+        assert!(decoder.row(b"a\n").is_err());
+        let mut decoder = CopyDecoder::new(relation(&[]), Lsn(9), Limits::default());
+        decoder.row(b"\n").unwrap();
+        assert_eq!(decoder.finish().unwrap().changes().len(), 1);
+    }
 }

@@ -133,3 +133,41 @@ pub(super) fn values(arena: &Arena, start: u32, kinds: &[ValueKind]) -> Vec<Stri
     let at = |index: usize| arena.value(start as usize + index, kinds[index]);
     (0..kinds.len()).map(|index| show(at(index))).collect()
 }
+
+/// A piece of a transaction: its number, flags, position behind it, ordinals of its changes.
+pub(super) type Piece = (u64, u32, String, Vec<u64>);
+
+/// Per arena, its pieces of transactions.
+pub(super) fn pieces(arenas: &[Arena]) -> Vec<Vec<Piece>> {
+    let piece = |arena: &Arena, index: usize| {
+        let transaction = arena.transactions()[index];
+        let (first, end) = arena.changes_of(index);
+        let changes = &arena.changes()[first as usize..end as usize];
+        let ordinals = changes.iter().map(|change| change.ordinal).collect();
+        let n = transaction.commit_lsn / 100;
+        (
+            n,
+            transaction.flags,
+            place(&arena.position_after(index)),
+            ordinals,
+        )
+    };
+    let of = |arena: &Arena| {
+        (0..arena.transactions().len())
+            .map(|at| piece(arena, at))
+            .collect()
+    };
+    arenas.iter().map(of).collect()
+}
+
+/// `3` behind transaction 3, `3+2` inside it.
+pub(super) fn place(position: &Position) -> String {
+    match position.is_inside() {
+        true => format!("{}+{}", position.lsn.0 / 100, position.ordinal),
+        false => format!("{}", position.lsn.0 / 100),
+    }
+}
+
+pub(super) fn piece(n: u64, flags: u32, place: &str, ordinals: &[u64]) -> Piece {
+    (n, flags, place.to_owned(), ordinals.to_vec())
+}

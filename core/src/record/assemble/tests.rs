@@ -9,45 +9,10 @@ use super::{
     Assembler, AssemblyError, Limits,
     samples::{
         Sent::{Null, Text, Unchanged},
-        Step, WIDE, assemble, begin, commit, delete, insert, one_column, row, table, take,
-        truncate, update, values,
+        Step, WIDE, assemble, begin, commit, delete, insert, one_column, piece, pieces, row, table,
+        take, truncate, update, values,
     },
 };
-
-/// Per arena, its pieces of transactions: (n, flags, position, ordinals).
-fn pieces(arenas: &[Arena]) -> Vec<Vec<(u64, u32, String, Vec<u64>)>> {
-    let piece = |arena: &Arena, index: usize| {
-        let transaction = arena.transactions()[index];
-        let (first, end) = arena.changes_of(index);
-        let changes = &arena.changes()[first as usize..end as usize];
-        let ordinals = changes.iter().map(|change| change.ordinal).collect();
-        let n = transaction.commit_lsn / 100;
-        (
-            n,
-            transaction.flags,
-            place(&arena.position_after(index)),
-            ordinals,
-        )
-    };
-    let of = |arena: &Arena| {
-        (0..arena.transactions().len())
-            .map(|at| piece(arena, at))
-            .collect()
-    };
-    arenas.iter().map(of).collect()
-}
-
-/// `3` behind transaction 3, `3+2` inside it.
-fn place(position: &Position) -> String {
-    match position.is_inside() {
-        true => format!("{}+{}", position.lsn.0 / 100, position.ordinal),
-        false => format!("{}", position.lsn.0 / 100),
-    }
-}
-
-fn piece(n: u64, flags: u32, place: &str, ordinals: &[u64]) -> (u64, u32, String, Vec<u64>) {
-    (n, flags, place.to_owned(), ordinals.to_vec())
-}
 
 const CONTINUED: u32 = RawTransaction::CONTINUED;
 const OPEN: u32 = RawTransaction::OPEN;
@@ -188,6 +153,24 @@ fn a_transaction_without_rows_yet_moves_on_whole_when_an_arena_is_cut() {
 
     let steps = [one_column(), begin(1), wider(), wide_row(), commit(1)];
     let expected = [vec![piece(1, 0, "1", &[0])]];
+    assert_eq!(
+        pieces(&assemble(WIDE, Position::default(), &steps)),
+        expected
+    );
+
+    // A truncate that reached no table is counted and leaves nothing behind either.
+    let steps = [
+        one_column(),
+        begin(1),
+        row(0),
+        commit(1),
+        begin(2),
+        truncate(0, &[]),
+        wider(),
+        wide_row(),
+        commit(2),
+    ];
+    let expected = [vec![piece(1, 0, "1", &[0])], vec![piece(2, 0, "2", &[1])]];
     assert_eq!(
         pieces(&assemble(WIDE, Position::default(), &steps)),
         expected
