@@ -120,18 +120,30 @@ impl<'a> Applier<'a> {
         let (old, new) = (item.change.old_row(), item.change.new_row());
         match (item.change.op(), old, new) {
             (Op::Insert, _, Some(new)) => {
-                self.send(what, Statement::Insert, table.parameters(new, &table.written).collect())
-                    .await
+                self.send(
+                    what,
+                    Statement::Insert,
+                    table.parameters(new, &table.written).collect(),
+                )
+                .await
             }
             (Op::Update, old, Some(new)) => self.update(item, old, new).await,
             (Op::Delete, Some(old), _) if table.key.is_empty() => {
-                self.send(what, Statement::DeleteMatch, table.parameters(old, &table.written).collect())
-                    .await
+                self.send(
+                    what,
+                    Statement::DeleteMatch,
+                    table.parameters(old, &table.written).collect(),
+                )
+                .await
             }
             (Op::Delete, Some(old), _) => {
                 let what = What::Delete(item.index, table);
-                self.send(what, Statement::Delete, table.parameters(old, &table.key).collect())
-                    .await
+                self.send(
+                    what,
+                    Statement::Delete,
+                    table.parameters(old, &table.key).collect(),
+                )
+                .await
             }
             // The decoder makes no change without its row.
             _ => Ok(()),
@@ -150,7 +162,9 @@ impl<'a> Applier<'a> {
         let parameter =
             |column: usize, value| Parameter::new(value, table.relation.columns[column].kind);
         if !table.key.is_empty() && !moves_key && values.clone().all(|(_, v)| !v.is_unchanged()) {
-            let values = values.map(|(column, value)| parameter(column, value)).collect();
+            let values = values
+                .map(|(column, value)| parameter(column, value))
+                .collect();
             let what = What::Change(item.index, table);
             return self.send(what, Statement::Upsert, values).await;
         }

@@ -33,7 +33,10 @@ impl<'a> Applier<'a> {
                 let column = table.quoted(column);
                 format!("t.{column} = s.{column}")
             });
-            let text = format!("DELETE FROM {} t USING {stage} s WHERE {condition}", table.name);
+            let text = format!(
+                "DELETE FROM {} t USING {stage} s WHERE {condition}",
+                table.name
+            );
             let deleted = self.execute(table, &text).await?;
             let missing = (deletes.len() as u64).saturating_sub(deleted);
             if missing > 0 {
@@ -57,9 +60,8 @@ impl<'a> Applier<'a> {
             self.copy_into(table, rows).await?;
         }
         for put in &updates {
-            let is_sent = |column: &usize| {
-                !put.value(*column).is_unchanged() && !table.key.contains(column)
-            };
+            let is_sent =
+                |column: &usize| !put.value(*column).is_unchanged() && !table.key.contains(column);
             let mask: Vec<bool> = table.written.iter().map(is_sent).collect();
             if !mask.contains(&true) {
                 continue;

@@ -117,7 +117,9 @@ pub(crate) async fn has_type(client: &Client, name: &str) -> Result<bool, Error>
     match found {
         Ok(row) => Ok(row.get(0)),
         // Older servers raise an error for a schema that isn't there.
-        Err(error) if matches!(crate::error::code(&error), "3F000" | "42704" | "42601") => Ok(false),
+        Err(error) if matches!(crate::error::code(&error), "3F000" | "42704" | "42601") => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }

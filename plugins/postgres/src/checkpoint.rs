@@ -64,7 +64,11 @@ impl CheckpointRows {
         created.map_err(|error| {
             let error = failed(&error);
             let hint = format!("as the target's owner: {CREATE}; and grant the role its use");
-            if error.is_transient() { error } else { error.hint(hint) }
+            if error.is_transient() {
+                error
+            } else {
+                error.hint(hint)
+            }
         })
     }
 
@@ -99,8 +103,7 @@ impl CheckpointRows {
                 }),
             };
             if table.is_empty() {
-                let position: Position =
-                    position.parse().map_err(|e| damaged(format!("{e}")))?;
+                let position: Position = position.parse().map_err(|e| damaged(format!("{e}")))?;
                 checkpoint.position = Some(position);
             } else {
                 let lsn: Lsn = position.parse().map_err(|e| damaged(format!("{e}")))?;

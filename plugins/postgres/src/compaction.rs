@@ -138,7 +138,11 @@ pub(crate) fn compact<'a>(items: &[Item<'a>]) -> Compacted<'a> {
     let mut places: HashMap<Key<'a>, usize> = HashMap::with_capacity(items.len());
     for item in items {
         let (old, new) = (item.change.old_row(), item.change.new_row());
-        let Some(row) = new.filter(|_| item.change.op() == Op::Insert).or(old).or(new) else {
+        let Some(row) = new
+            .filter(|_| item.change.op() == Op::Insert)
+            .or(old)
+            .or(new)
+        else {
             continue;
         };
         let first = match places.entry(Key::new(row, &item.table.key)) {

@@ -61,7 +61,15 @@ fn explain_db(error: &DbError, doing: &str) -> WriteError {
 fn is_transient(code: &str) -> bool {
     matches!(
         code,
-        "25006" | "25P02" | "25P03" | "55P03" | "55006" | "57014" | "57P01" | "57P02" | "57P03"
+        "25006"
+            | "25P02"
+            | "25P03"
+            | "55P03"
+            | "55006"
+            | "57014"
+            | "57P01"
+            | "57P02"
+            | "57P03"
             | "57P05"
     ) || ["08", "40", "53", "58"]
         .iter()
@@ -113,10 +121,14 @@ mod tests {
 
     #[test]
     fn what_may_pass_is_told_from_what_needs_a_person() {
-        for code in ["08006", "40001", "40P01", "53300", "55P03", "57014", "57P01", "25006"] {
+        for code in [
+            "08006", "40001", "40P01", "53300", "55P03", "57014", "57P01", "25006",
+        ] {
             assert!(is_transient(code), "{code}");
         }
-        for code in ["23505", "22003", "42P01", "28P01", "3D000", "0A000", "XX000"] {
+        for code in [
+            "23505", "22003", "42P01", "28P01", "3D000", "0A000", "XX000",
+        ] {
             assert!(!is_transient(code), "{code}");
         }
     }

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn debug_output_does_not_hold_the_password() {
-        let options: Options = serde_json::from_str(r#"{"url":"postgres://a:secret@b/c"}"#).unwrap();
+        let options: Options =
+            serde_json::from_str(r#"{"url":"postgres://a:secret@b/c"}"#).unwrap();
         assert!(!format!("{options:?}").contains("secret"));
     }
 }

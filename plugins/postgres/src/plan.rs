@@ -55,9 +55,14 @@ impl<'a> Item<'a> {
 
     /// Whether it is an update that changes the row's key.
     pub(crate) fn moves_key(&self) -> bool {
-        match (self.change.op(), self.change.old_row(), self.change.new_row()) {
-            (Op::Update, Some(old), Some(new)) => (self.table.key.iter())
-                .any(|&column| self.value(&new, column) != old.value(column)),
+        match (
+            self.change.op(),
+            self.change.old_row(),
+            self.change.new_row(),
+        ) {
+            (Op::Update, Some(old), Some(new)) => {
+                (self.table.key.iter()).any(|&column| self.value(&new, column) != old.value(column))
+            }
             _ => false,
         }
     }

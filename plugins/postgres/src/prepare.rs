@@ -42,7 +42,10 @@ pub(crate) fn misfits(relation: &Relation, existing: &Existing) -> Vec<Misfit> {
             found.push(Misfit {
                 column: Some(column.name.clone()),
                 message: format!("lacks column {quoted}"),
-                mend: format!("ALTER TABLE {name} ADD COLUMN {quoted} {}", column.type_name),
+                mend: format!(
+                    "ALTER TABLE {name} ADD COLUMN {quoted} {}",
+                    column.type_name
+                ),
                 is_safe: true,
             });
             continue;
@@ -104,13 +107,19 @@ pub(crate) async fn prepare(
     let failed = |error: tokio_postgres::Error| {
         explain(&error, &format!("prepare table \"{target}\"")).table(&target)
     };
-    let find = || async { Existing::find(client, &relation.target).await.map_err(failed) };
+    let find = || async {
+        Existing::find(client, &relation.target)
+            .await
+            .map_err(failed)
+    };
     let Some(existing) = find().await? else {
         let statements = create(client, options, relation).await?;
         if !options.create_tables {
-            return Err(WriteError::rejected(format!("table \"{target}\" does not exist"))
-                .hint(statements.join("; "))
-                .table(&target));
+            return Err(
+                WriteError::rejected(format!("table \"{target}\" does not exist"))
+                    .hint(statements.join("; "))
+                    .table(&target),
+            );
         }
         client
             .batch_execute(&statements.join("; "))
@@ -128,7 +137,10 @@ pub(crate) async fn prepare(
     if let Some(renamed) = previous.and_then(|previous| renamed(relation, previous, &existing)) {
         return Err(renamed.table(&target));
     }
-    if let Some(misfit) = misfits.iter().find(|misfit| !(may_follow && misfit.is_safe)) {
+    if let Some(misfit) = misfits
+        .iter()
+        .find(|misfit| !(may_follow && misfit.is_safe))
+    {
         let mut error = WriteError::rejected(format!("table \"{target}\" {}", misfit.message))
             .hint(misfit.mend.clone())
             .table(&target);
@@ -189,9 +201,11 @@ pub(crate) async fn create(
     if !has_schema.get::<_, bool>(0) {
         let statement = format!("CREATE SCHEMA {schema}");
         if !options.create_schemas {
-            return Err(WriteError::rejected(format!("schema {schema} does not exist"))
-                .hint(statement)
-                .table(relation.target.to_string()));
+            return Err(
+                WriteError::rejected(format!("schema {schema} does not exist"))
+                    .hint(statement)
+                    .table(relation.target.to_string()),
+            );
         }
         statements.push(statement);
     }
@@ -199,7 +213,11 @@ pub(crate) async fn create(
     let mut lines = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
         let type_name = target_type(client, &column.type_name).await?;
-        let not_null = if key.contains(&index) { " NOT NULL" } else { "" };
+        let not_null = if key.contains(&index) {
+            " NOT NULL"
+        } else {
+            ""
+        };
         lines.push(format!("{} {type_name}{not_null}", quote(&column.name)));
     }
     if !key.is_empty() {
@@ -283,7 +301,10 @@ mod tests {
                 (format!(r#"{table} ALTER COLUMN "a" TYPE text"#), true),
                 (format!(r#"{table} ADD COLUMN "b""" text"#), true),
                 (format!(r#"{table} ALTER COLUMN "c" DROP NOT NULL"#), false),
-                (r#"CREATE UNIQUE INDEX ON "public"."t" ("id")"#.to_owned(), false),
+                (
+                    r#"CREATE UNIQUE INDEX ON "public"."t" ("id")"#.to_owned(),
+                    false
+                ),
             ]
         );
     }

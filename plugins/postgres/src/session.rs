@@ -6,8 +6,9 @@ use std::{
 };
 
 use tahr_plugin_api::{Host, Role, WriteError};
+use tahr_postgres_connect::{ConnectError, Url};
 use tokio::sync::Notify;
-use tokio_postgres::{CancelToken, Client, config::SslMode};
+use tokio_postgres::{CancelToken, Client};
 
 use crate::{
     error::{self, explain},
@@ -17,7 +18,7 @@ use crate::{
 /// An open session with the settings that the writer depends on.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) client: Client,
+    pub(crate) client: tahr_postgres_connect::Session,
     /// Whether triggers and foreign keys don't run for what this session writes.
     pub(crate) is_replica: bool,
 }
@@ -27,7 +28,8 @@ pub(crate) struct Session {
 pub(crate) struct Interrupt {
     /// Wakes the blocked call.
     pub(crate) notify: Notify,
-    token: Mutex<Option<CancelToken>>,
+    /// How to reach the server, and which session of it.
+    session: Mutex<Option<(Url, CancelToken)>>,
 }
 
 impl fmt::Debug for Interrupt {
@@ -40,17 +42,17 @@ impl Interrupt {
     /// Makes the blocked call end, and the server stop what it runs for it.
     pub(crate) fn interrupt(&self) {
         self.notify.notify_one();
-        let token = self
-            .token
+        let session = self
+            .session
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        if let (Some(token), Ok(runtime)) = (token, runtime) {
+        if let (Some((url, token)), Ok(runtime)) = (session, runtime) {
             // The call ends even where the server can't be reached any more.
-            let _ = runtime.block_on(token.cancel_query(tokio_postgres::NoTls));
+            let _ = runtime.block_on(Box::pin(url.cancel(token)));
         }
     }
 }
@@ -63,35 +65,38 @@ impl Session {
         host: &Host,
         interrupt: &Arc<Interrupt>,
     ) -> Result<Self, WriteError> {
-        let mut config: tokio_postgres::Config = options
-            .url
-            .parse()
-            .map_err(|_| WriteError::rejected("option url is not a PostgreSQL URL"))?;
-        config.ssl_mode(SslMode::Disable).application_name("tahr");
-        let (client, connection) = config
-            .connect(tokio_postgres::NoTls)
+        let url = Url::parse(&options.url).map_err(|error| {
+            WriteError::rejected(format!("option url: {error}")).hint(error.hint())
+        })?;
+        let client = Box::pin(url.connect("tahr"))
             .await
-            .map_err(|error| explain(&error, "connect to the target"))?;
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
+            .map_err(|error| connecting(&url, &error))?;
         *interrupt
-            .token
+            .session
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(client.cancel_token());
+            .unwrap_or_else(PoisonError::into_inner) = Some((url, client.cancel_token()));
         let is_replica = set_up(&client, options, role, host).await?;
         Ok(Self { client, is_replica })
     }
 }
 
+fn connecting(url: &Url, error: &ConnectError) -> WriteError {
+    let text = format!("connect to {url}: {}", error.message());
+    let result = if error.is_transient() {
+        WriteError::transient(text)
+    } else {
+        WriteError::rejected(text)
+    };
+    result.hint(error.hint())
+}
+
+/// Beside the settings that every session of tahr has.
+///
 /// An empty `search_path` makes the names of types print with their schema, and keeps other
 /// schemas' functions out of what triggers run; PostgreSQL's own apply workers do the same.
-const SETTINGS: &str = "SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; \
-    SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; SET extra_float_digits = 3; \
-    SET bytea_output = 'hex'; SET standard_conforming_strings = on; SET lc_monetary = 'C'; \
-    SET search_path = ''; SET row_security = off; SET xmloption = 'content'; \
-    SET idle_in_transaction_session_timeout = 0; \
-    SET default_transaction_isolation = 'read committed'; SET client_min_messages = 'warning'";
+const SETTINGS: &str = "SET search_path = ''; SET lc_monetary = 'C'; SET row_security = off; \
+    SET xmloption = 'content'; SET default_transaction_isolation = 'read committed'; \
+    SET client_min_messages = 'warning'";
 
 async fn set_up(
     client: &Client,
@@ -103,9 +108,7 @@ async fn set_up(
     client.batch_execute(SETTINGS).await.map_err(failed)?;
     client
         .execute(
-            "SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN $1 WHEN 'statement_timeout' \
-             THEN $2 ELSE '0' END, false) FROM pg_settings WHERE name IN ('lock_timeout', \
-             'statement_timeout', 'idle_session_timeout', 'transaction_timeout')",
+            "SELECT set_config('lock_timeout', $1, false), set_config('statement_timeout', $2, false)",
             &[
                 &options.lock_timeout,
                 &options.statement_timeout.as_deref().unwrap_or("0"),
@@ -129,9 +132,8 @@ async fn set_up(
         Ok(()) => Ok(true),
         Err(error) if error::code(&error) == "42501" => {
             let hint = format!(
-                "as superuser on PostgreSQL 15 or later: {}; or set session_replication_role = \
-                 \"origin\"",
-                GRANT
+                "as superuser on PostgreSQL 15 or later: {GRANT}; or set \
+                 session_replication_role = \"origin\""
             );
             if wanted == ReplicationRole::Replica {
                 return Err(explain(&error, "session_replication_role").hint(hint));

@@ -53,7 +53,10 @@ impl Table {
             Statement::Delete => format!("DELETE FROM {name} WHERE {}", self.key_equals(1)),
             Statement::UpdateMatch(mask) => {
                 let (set, next) = self.set(mask);
-                guarded(&format!("UPDATE {name} SET {set} WHERE {}", self.matches(next)))
+                guarded(&format!(
+                    "UPDATE {name} SET {set} WHERE {}",
+                    self.matches(next)
+                ))
             }
             Statement::DeleteMatch => {
                 guarded(&format!("DELETE FROM {name} WHERE {}", self.matches(1)))
@@ -151,7 +154,11 @@ impl Table {
                 )
             }
         });
-        let row = if self.is_partitioned { "(tableoid, ctid)" } else { "ctid" };
+        let row = if self.is_partitioned {
+            "(tableoid, ctid)"
+        } else {
+            "ctid"
+        };
         let columns = row.trim_matches(['(', ')']);
         format!(
             "{row} = (SELECT {columns} FROM {} WHERE {all} LIMIT 1)",

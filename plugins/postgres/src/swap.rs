@@ -57,9 +57,8 @@ impl<'a> Applier<'a> {
         let mut taken = Vec::with_capacity(items.len());
         for item in items {
             let old = item.change.old_row();
-            let key: Vec<_> = old.map_or_else(Vec::new, |old| {
-                table.parameters(old, &table.key).collect()
-            });
+            let key: Vec<_> =
+                old.map_or_else(Vec::new, |old| table.parameters(old, &table.key).collect());
             let rows = client.query_raw(&take, key).await.map_err(failed)?;
             taken.push(rows.try_collect::<Vec<_>>().await.map_err(failed)?);
         }

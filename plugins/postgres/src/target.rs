@@ -143,7 +143,11 @@ impl Target {
             let prepared =
                 Box::pin(prepare(client, &self.options, relation, previous, is_ours)).await;
             if is_alone {
-                let end = if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" };
+                let end = if prepared.is_ok() {
+                    "COMMIT"
+                } else {
+                    "ROLLBACK"
+                };
                 client.batch_execute(end).await.map_err(failed)?;
             }
             prepared?

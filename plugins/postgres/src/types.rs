@@ -54,7 +54,8 @@ pub(crate) fn fits(source: &str, target: &str) -> bool {
             to.modifiers.is_empty() || from.modifiers.first() <= to.modifiers.first()
         }
         (_, "character varying") => to.modifiers.is_empty(),
-        ("smallint", "integer" | "bigint") | ("integer", "bigint")
+        ("smallint", "integer" | "bigint")
+        | ("integer", "bigint")
         | ("real", "double precision") => true,
         ("smallint", "numeric") => holds_digits(&to, 5),
         ("integer", "numeric") => holds_digits(&to, 10),
@@ -150,7 +151,10 @@ mod tests {
             ("character varying(20)", "text"),
             ("character(3)", "character varying(3)"),
             ("timestamp(3) with time zone", "timestamp with time zone"),
-            ("timestamp(3) without time zone", "timestamp(6) without time zone"),
+            (
+                "timestamp(3) without time zone",
+                "timestamp(6) without time zone",
+            ),
             ("public.mood", "text"),
             ("public.\"a(b)\"", "public.\"a(b)\""),
             ("numeric(10,2)[]", "numeric(12,2)[]"),

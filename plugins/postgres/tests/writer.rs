@@ -2,7 +2,11 @@
 
 mod subject;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use subject::PostgresSubject;
@@ -77,7 +81,7 @@ impl Fixture {
     }
 }
 
-fn items() -> std::sync::Arc<Relation> {
+fn items() -> Arc<Relation> {
     relation("public.items")
         .column("id", "integer")
         .column("name", "text")
@@ -134,7 +138,8 @@ fn a_duplicate_among_many_inserts_is_named_by_its_change() {
     let mut f = Fixture::new();
     let items = items();
     f.writer.prepare(&items).unwrap();
-    f.database.execute("INSERT INTO items VALUES (70, 'theirs', '')");
+    f.database
+        .execute("INSERT INTO items VALUES (70, 'theirs', '')");
     let mut batch = f.next();
     for id in 0..200 {
         batch = batch.insert(&items, [id.to_string().as_str(), "secret-value", ""]);
@@ -142,7 +147,10 @@ fn a_duplicate_among_many_inserts_is_named_by_its_change() {
     let error = f.rejected(&batch.build());
     assert_eq!((error.change, error.code.as_str()), (Some(70), "23505"));
     assert_eq!(error.table.as_deref(), Some("public.items"));
-    assert!(!format!("{error} {}", error.hint).contains("secret"), "{error}");
+    assert!(
+        !format!("{error} {}", error.hint).contains("secret"),
+        "{error}"
+    );
     assert_eq!(f.lines("SELECT id, name FROM items"), ["70|theirs"]);
 }
 
@@ -159,7 +167,9 @@ fn keys_that_are_equal_in_two_spellings_stay_in_source_order() {
         batch = batch.insert(&prices, [number.to_string().as_str(), "a"]);
     }
     batch = batch.delete(&prices, ["7"]).insert(&prices, ["7.00", "b"]);
-    batch = batch.delete(&prices, ["7.00"]).insert(&prices, ["7.0", "c"]);
+    batch = batch
+        .delete(&prices, ["7.00"])
+        .insert(&prices, ["7.0", "c"]);
     f.write(&batch.build());
     let row = "SELECT *, (SELECT count(*) FROM prices) FROM prices WHERE price = 7";
     assert_eq!(f.lines(row), ["7.0|c|120"]);
@@ -173,8 +183,16 @@ fn keys_swapped_under_a_deferred_constraint_are_swapped() {
     f.write(&first.insert(&items, ["2", "b", "long b"]).build());
     let swap = f
         .next()
-        .update_moved(&items, ["1"], [Cell::Text("2"), Cell::Text("a"), Cell::Unchanged])
-        .update_moved(&items, ["2"], [Cell::Text("1"), Cell::Text("b"), Cell::Unchanged]);
+        .update_moved(
+            &items,
+            ["1"],
+            [Cell::Text("2"), Cell::Text("a"), Cell::Unchanged],
+        )
+        .update_moved(
+            &items,
+            ["2"],
+            [Cell::Text("1"), Cell::Text("b"), Cell::Unchanged],
+        );
     f.write(&swap.build());
     assert_eq!(
         f.lines("SELECT * FROM items ORDER BY id"),
@@ -184,20 +202,28 @@ fn keys_swapped_under_a_deferred_constraint_are_swapped() {
 
 #[test]
 fn swapped_values_of_a_second_unique_key_follow_the_source() {
-    let mut f = Fixture::with("CREATE TABLE u (id int PRIMARY KEY, code text UNIQUE)", |_| {});
+    let mut f = Fixture::with(
+        "CREATE TABLE u (id int PRIMARY KEY, code text UNIQUE)",
+        |_| {},
+    );
     let u = relation("public.u")
         .column("id", "integer")
         .column("code", "text")
         .key(["id"])
         .unique(["code"])
         .build();
-    f.write(&f.next().insert(&u, ["1", "a"]).insert(&u, ["2", "b"]).build());
+    f.write(
+        &f.next()
+            .insert(&u, ["1", "a"])
+            .insert(&u, ["2", "b"])
+            .build(),
+    );
     let mut batch = f.next().update(&u, ["1", "x"]).update(&u, ["2", "a"]);
     batch = batch.update(&u, ["1", "b"]);
     for id in 3..200 {
-        batch = batch.insert(&u, [id.to_string().as_str(), "tmp"]).delete(&u, [id
-            .to_string()
-            .as_str()]);
+        batch = batch
+            .insert(&u, [id.to_string().as_str(), "tmp"])
+            .delete(&u, [id.to_string().as_str()]);
     }
     f.write(&batch.build());
     assert_eq!(f.lines("SELECT * FROM u ORDER BY id"), ["1|b", "2|a"]);
@@ -208,9 +234,22 @@ fn a_partial_update_without_its_row_is_an_error_and_a_full_one_makes_it() {
     let mut f = Fixture::new();
     let items = items();
     let partial = [Cell::Text("1"), Cell::Text("a"), Cell::Unchanged];
-    let error = f.rejected(&f.next().insert(&items, ["9", "", ""]).update(&items, partial).build());
-    assert_eq!((error.change, error.table.as_deref()), (Some(1), Some("public.items")));
-    f.write(&f.next().update(&items, ["1", "a", "b"]).delete(&items, ["5"]).build());
+    let error = f.rejected(
+        &f.next()
+            .insert(&items, ["9", "", ""])
+            .update(&items, partial)
+            .build(),
+    );
+    assert_eq!(
+        (error.change, error.table.as_deref()),
+        (Some(1), Some("public.items"))
+    );
+    f.write(
+        &f.next()
+            .update(&items, ["1", "a", "b"])
+            .delete(&items, ["5"])
+            .build(),
+    );
     assert_eq!(f.lines("SELECT * FROM items"), ["1|a|b"]);
     assert_eq!(f.recorder.counter("deletes_of_missing_rows"), 1);
 }
@@ -228,7 +267,10 @@ fn identity_and_generated_columns_of_the_target_are_respected() {
         .column("twice", "integer")
         .key(["id"])
         .build();
-    let mut batch = f.next().insert(&g, ["7", "1", "2"]).update(&g, ["7", "5", "10"]);
+    let mut batch = f
+        .next()
+        .insert(&g, ["7", "1", "2"])
+        .update(&g, ["7", "5", "10"]);
     f.write(&batch.build());
     batch = f.next();
     for id in 100..300 {
@@ -249,7 +291,10 @@ fn tables_of_one_truncate_are_truncated_together() {
     let (a, b) = (table("public.a"), table("public.b"));
     f.write(&f.next().insert(&a, ["1"]).insert(&b, ["1"]).build());
     f.write(&f.next().truncate(&a).truncate(&b).insert(&a, ["2"]).build());
-    assert_eq!(f.lines("SELECT id FROM a UNION ALL SELECT id FROM b"), ["2"]);
+    assert_eq!(
+        f.lines("SELECT id FROM a UNION ALL SELECT id FROM b"),
+        ["2"]
+    );
     let error = f.rejected(&f.next().truncate(&a).build());
     assert!(error.hint.contains("foreign key"), "{error:?}");
 }
@@ -260,7 +305,10 @@ fn under_role_origin_the_order_of_tables_tied_by_foreign_keys_is_kept() {
         "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a)",
         |options| options["session_replication_role"] = json!("origin"),
     );
-    let a = relation("public.a").column("id", "integer").key(["id"]).build();
+    let a = relation("public.a")
+        .column("id", "integer")
+        .key(["id"])
+        .build();
     let b = relation("public.b")
         .column("id", "integer")
         .column("a", "integer")
@@ -269,7 +317,9 @@ fn under_role_origin_the_order_of_tables_tied_by_foreign_keys_is_kept() {
     let mut batch = f.next();
     for id in 0..150 {
         let id = id.to_string();
-        batch = batch.insert(&a, [id.as_str()]).insert(&b, [id.as_str(), id.as_str()]);
+        batch = batch
+            .insert(&a, [id.as_str()])
+            .insert(&b, [id.as_str(), id.as_str()]);
     }
     for id in 0..140 {
         let id = id.to_string();
@@ -299,14 +349,22 @@ fn a_narrower_column_is_rejected_with_the_statement_that_mends_it() {
         |_| {},
     );
     let error = f.writer.prepare(&items()).unwrap_err();
-    assert_eq!((error.kind, error.column.as_deref()), (ErrorKind::Rejected, Some("name")));
+    assert_eq!(
+        (error.kind, error.column.as_deref()),
+        (ErrorKind::Rejected, Some("name"))
+    );
     assert_eq!(
         error.hint,
         "ALTER TABLE \"public\".\"items\" ALTER COLUMN \"name\" TYPE text"
     );
     let report = f.writer.check(&[(*items()).clone()]).unwrap();
     assert_eq!(report.objects, ["public.items"]);
-    assert!(report.findings.iter().any(|finding| finding.is_error && finding.hint == error.hint));
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|finding| finding.is_error && finding.hint == error.hint)
+    );
     f.database.execute(&error.hint);
     f.writer.prepare(&items()).unwrap();
 }
@@ -314,16 +372,22 @@ fn a_narrower_column_is_rejected_with_the_statement_that_mends_it() {
 #[test]
 fn a_widened_column_and_an_added_one_follow_the_source() {
     let mut f = Fixture::new();
-    f.write(&f.next().insert(&items(), ["1", "a", ""]).build());
-    let wider = relation("public.items")
+    let items = items();
+    f.write(&f.next().insert(&items, ["1", "a", ""]).build());
+    let mut wider = relation("public.items")
         .column("id", "bigint")
         .column("name", "text")
         .column("notes", "text")
         .column("price", "numeric(10,2)")
         .key(["id"])
         .build();
+    Arc::make_mut(&mut wider).oid = items.oid;
     f.writer.prepare(&wider).unwrap();
-    f.write(&f.next().insert(&wider, ["9999999999", "b", "", "1.50"]).build());
+    f.write(
+        &f.next()
+            .insert(&wider, ["9999999999", "b", "", "1.50"])
+            .build(),
+    );
     assert_eq!(
         f.lines("SELECT id, price FROM items ORDER BY id"),
         ["1|∅", "9999999999|1.50"]
@@ -339,10 +403,19 @@ fn a_type_that_the_target_lacks_becomes_text_with_a_warning() {
         .key(["id"])
         .build();
     let report = f.writer.check(&[(*moods).clone()]).unwrap();
-    assert!(report.findings.iter().any(|f| !f.is_error && f.message.contains("app.mood")));
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|f| !f.is_error && f.message.contains("app.mood"))
+    );
     f.write(&f.next().insert(&moods, ["1", "happy"]).build());
-    assert_eq!(f.lines("SELECT mood, pg_typeof(mood) FROM moods"), ["happy|text"]);
-    f.database.execute("CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('sad')");
+    assert_eq!(
+        f.lines("SELECT mood, pg_typeof(mood) FROM moods"),
+        ["happy|text"]
+    );
+    f.database
+        .execute("CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('sad')");
 }
 
 #[test]
@@ -352,8 +425,12 @@ fn a_replacing_copy_is_seen_by_readers_only_when_it_is_complete() {
     f.write(&f.next().insert(&items, ["1", "old", ""]).build());
     f.writer.begin_load(&items, LoadMode::Replace).unwrap();
     let (mut loader, ..) = open::<PostgresWriter>(&f.database.options(), Role::Load).unwrap();
-    loader.load(&f.next().insert(&items, ["1", "new", "tab\there"]).build()).unwrap();
-    loader.load(&f.next().insert(&items, ["2", "new", "\\N"]).build()).unwrap();
+    loader
+        .load(&f.next().insert(&items, ["1", "new", "tab\there"]).build())
+        .unwrap();
+    loader
+        .load(&f.next().insert(&items, ["2", "new", "\\N"]).build())
+        .unwrap();
     loader.flush(&Position::default()).unwrap();
     assert_eq!(f.lines("SELECT name FROM items"), ["old"]);
     f.writer.end_load(&items, Lsn(0x500)).unwrap();
@@ -363,7 +440,11 @@ fn a_replacing_copy_is_seen_by_readers_only_when_it_is_complete() {
     );
     let found = f.writer.checkpoint(&stream()).unwrap().unwrap();
     assert_eq!(found.copied_to["public.items"], Lsn(0x500));
-    assert_eq!(f.lines("SELECT FROM pg_class WHERE relname LIKE 'tahr_load%'").len(), 0);
+    assert_eq!(
+        f.lines("SELECT FROM pg_class WHERE relname LIKE 'tahr_load%'")
+            .len(),
+        0
+    );
 }
 
 #[test]
@@ -399,12 +480,19 @@ fn a_blocked_write_is_cancelled_and_works_again_after_a_reset() {
     let (ready, is_ready) = std::sync::mpsc::channel();
     let (release, released) = std::sync::mpsc::channel::<()>();
     let holder = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
-            let (client, connection) =
-                tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+            let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+                .await
+                .unwrap();
             let connection = tokio::spawn(connection);
-            client.batch_execute("BEGIN; SELECT FROM items WHERE id = 1 FOR UPDATE").await.unwrap();
+            client
+                .batch_execute("BEGIN; SELECT FROM items WHERE id = 1 FOR UPDATE")
+                .await
+                .unwrap();
             ready.send(()).unwrap();
             released.recv().unwrap();
             drop(client);
@@ -421,6 +509,17 @@ fn a_blocked_write_is_cancelled_and_works_again_after_a_reset() {
     let error = f.writer.write(&batch).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Transient, "{error}");
     cancelling.join().unwrap();
+    // The server has given the statement up too, rather than going on once the lock is free.
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while f.database.value(waiting) != "0" {
+        assert!(
+            Instant::now() < deadline,
+            "the server still waits for the lock"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
     release.send(()).unwrap();
     holder.join().unwrap();
     f.writer.reset().unwrap();
@@ -442,7 +541,12 @@ fn a_role_without_the_right_to_switch_triggers_off_writes_with_a_warning() {
     ));
     let options = json!({ "url": database.database().url_as(&role) });
     let (mut writer, _, recorder) = open::<PostgresWriter>(&options, Role::Stream).unwrap();
-    assert!(recorder.lines().iter().any(|(level, text)| *level == 2 && text.contains("GRANT SET")));
+    assert!(
+        recorder
+            .lines()
+            .iter()
+            .any(|(level, text)| *level == 2 && text.contains("GRANT SET"))
+    );
     writer.checkpoint(&stream()).unwrap();
     writer.flush(&Position::at(Lsn(0x100))).unwrap();
     let batch = BatchBuilder::after(&Position::at(Lsn(0x100))).insert(&items(), ["1", "a", "b"]);
@@ -456,8 +560,12 @@ fn a_role_without_the_right_to_switch_triggers_off_writes_with_a_warning() {
 
 #[test]
 fn a_server_out_of_reach_is_transient_and_a_wrong_url_is_not() {
-    let open = |url: &str| open::<PostgresWriter>(&json!({ "url": url }), Role::Stream).unwrap_err();
-    assert_eq!(open("postgres://a:secret@127.0.0.1:1/x").kind, ErrorKind::Transient);
+    let open =
+        |url: &str| open::<PostgresWriter>(&json!({ "url": url }), Role::Stream).unwrap_err();
+    assert_eq!(
+        open("postgres://a:secret@127.0.0.1:1/x").kind,
+        ErrorKind::Transient
+    );
     let wrong = open("nonsense://a:secret@b");
     assert_eq!(wrong.kind, ErrorKind::Rejected);
     assert!(!wrong.to_string().contains("secret"));

@@ -9,14 +9,14 @@ use tahr_tests::{Database, Postgres};
 use tokio::runtime::Runtime;
 
 /// A database that is made anew for each case.
-pub struct PostgresSubject {
+pub(crate) struct PostgresSubject {
     runtime: Runtime,
     database: Option<Database>,
 }
 
 #[allow(dead_code, reason = "each test file uses some")]
 impl PostgresSubject {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -26,24 +26,24 @@ impl PostgresSubject {
         }
     }
 
-    pub fn database(&self) -> &Database {
+    pub(crate) fn database(&self) -> &Database {
         self.database.as_ref().expect("fresh comes first")
     }
 
-    pub fn execute(&self, statements: &str) {
+    pub(crate) fn execute(&self, statements: &str) {
         self.runtime.block_on(self.database().execute(statements));
     }
 
-    pub fn query(&self, query: &str) -> Vec<Row> {
+    pub(crate) fn query(&self, query: &str) -> Vec<Row> {
         self.runtime.block_on(self.database().query(query))
     }
 
     /// The only value of the only row.
-    pub fn value(&self, query: &str) -> String {
+    pub(crate) fn value(&self, query: &str) -> String {
         self.runtime.block_on(self.database().value(query))
     }
 
-    pub fn options(&self) -> Value {
+    pub(crate) fn options(&self) -> Value {
         json!({ "url": self.database().url() })
     }
 }
