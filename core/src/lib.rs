@@ -12,13 +12,19 @@
 //! box is a module; [`engine`] wires them together and has no data logic of its own.
 
 pub mod cli;
+pub mod command;
 pub mod config;
+pub mod control;
+pub mod engine;
 mod error;
 pub mod exit_code;
+pub mod lane;
 pub mod log;
 pub mod pgoutput;
 pub mod plugin;
 pub mod record;
+pub mod shutdown;
+pub mod source;
 pub mod telemetry;
 
 pub use error::{Error, ErrorKind, Faults, report};

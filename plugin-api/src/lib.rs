@@ -9,6 +9,8 @@ mod host;
 mod lsn;
 mod position;
 mod relation;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod value;
 mod writer;
 

@@ -4,11 +4,7 @@
 //! by side, loaders write them side by side; then the table's point in the stream is stored with
 //! it. A table that was rewritten after the snapshot is copied again from a new one.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-
+use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt as _;
 use tahr_plugin_api::{
     Batch, LoadMode, Lsn, Part, Position, Relation, Role, Route, Segment, WriteError,
@@ -19,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{route::Routes, state::CopyProgress, worker::Setup};
 use crate::{
     record::{CopyDecoder, Limits},
-    source::{Copied, CopyRange, Snapshot, SourceError, Table, Worker, catalog},
+    source::{Blocker, Copied, CopyRange, Snapshot, SourceError, Table, Worker, catalog},
 };
 
 /// How often a table that keeps being rewritten is tried.
@@ -83,16 +79,18 @@ fn open_loaders(setup: &Setup) -> Result<Vec<Mutex<RemoteWriter>>, WriteError> {
 
 fn take_snapshot(setup: &Setup) -> Result<Snapshot, WriteError> {
     let name = setup.name();
-    let waiting = |for_whom: &crate::source::Waits| {
-        tracing::info!(lane = %name, "a snapshot {for_whom}");
+    let mut waiting = |blockers: &[Blocker]| {
+        for blocker in blockers {
+            tracing::info!(lane = %name, "the snapshot waits for {blocker}");
+        }
     };
-    let open =
-        Snapshot::open(&setup.url, &setup.application, setup.slot_timeout, &waiting);
+    let timeout = setup.slot_timeout;
+    let open = Snapshot::open(&setup.url, &setup.application, timeout, &mut waiting);
     setup.runtime.block_on(open).map_err(of_source)
 }
 
 async fn look_up(setup: &Setup, oids: &[u32]) -> Result<Vec<Table>, SourceError> {
-    let (client, _driver) = setup.url.connect_source(&setup.application).await?;
+    let client = setup.url.connect_source(&setup.application).await?;
     catalog::by_oid(&client, oids).await
 }
 
@@ -271,6 +269,6 @@ pub(super) fn of_source(error: SourceError) -> WriteError {
         true => WriteError::transient(message),
         false => WriteError::rejected(message),
     };
-    made.hint(error.hint.unwrap_or_default())
+    made.hint(error.hint)
 }
 

@@ -86,7 +86,7 @@ pub struct CopyProgress {
 }
 
 /// A lane at a glance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// Name of the sync.
     pub sync: String,

@@ -326,8 +326,13 @@ impl Worker {
         writer: &mut RemoteWriter,
         found: Option<&Checkpoint>,
     ) -> Result<(Position, Option<LoadMode>), WriteError> {
-        let reach = self.setup.log.reach();
         let held = found.and_then(|found| found.position.clone());
+        // From here on the log keeps what the lane needs; whether it still had all of it is asked
+        // afterwards.
+        if let Some(position) = &held {
+            self.setup.log.join(self.setup.id, position.clone());
+        }
+        let reach = self.setup.log.reach();
         let gap = match &held {
             Some(position) if *position >= reach => {
                 self.had_checkpoint = true;

@@ -9,18 +9,25 @@
 //!
 //! - Every lane sees every arena after its own stored position, in order, as often as it has to
 //!   start again: an arena goes only when every lane has *stored* what is in it.
-//! - Memory stays within the budget plus one arena. What doesn't fit is written to segment files
-//!   once, however many lanes lag. Where that would help nobody, since all lanes lag equally, the
-//!   source waits instead: then the write-ahead log of the source is the log. The parts of an open
-//!   transaction are always kept, so a target that loses it is given all of it again.
-//! - The [`frontier`](Log::frontier) is the lowest position that every lane has stored.
+//! - Memory stays within the budget, or is one arena that is larger. What doesn't fit is written to
+//!   segment files once, however many lanes lag. Where that would help nobody, since all lanes lag
+//!   alike, the source waits instead: then the write-ahead log of the source is the log. The parts
+//!   of an open transaction are always kept, so a target that loses it is given all of it again.
+//! - The [`frontier`](Log::frontier) is the lowest position that every lane has stored, parked ones
+//!   included; [`Frontier`] says how much of it the slot may be told.
 //!
 //! The source's reader is the only one to [`append`](Log::append) and [`advance`](Log::advance);
-//! lanes call the rest from their own threads.
+//! lanes call the rest from their own threads. A lane that is slow never makes another wait for
+//! longer than it takes to look something up: files are read and written outside of the lock.
 
 mod cursor;
+mod frontier;
 mod segment;
+mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use cursor::{Cursor, Next};
+pub use frontier::Frontier;
 pub use store::{LaneId, Log, LogError};

@@ -13,7 +13,7 @@
 use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use fs_err::File;
@@ -25,10 +25,30 @@ const HEADER: usize = 16;
 /// A segment is closed once it is this long.
 pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// One segment file; removed from disk when the last reference goes.
+/// What the write buffer may keep between two arenas; one large row must not hold its size.
+const KEPT_SCRATCH: usize = 4 << 20;
+
+/// One segment file; removed from disk when the last [`Place`] in it goes.
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
+    /// Open while records are added. It is here and not in the spiller so that a file without
+    /// readers gives its space back at once.
+    writing: Mutex<Option<File>>,
+}
+
+impl Segment {
+    fn append(&self, record: &[u8]) -> io::Result<()> {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = writing.as_mut() else {
+            return Err(io::Error::other("a segment file was closed already"));
+        };
+        file.write_all(record)
+    }
+
+    fn close(&self) {
+        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 impl Drop for Segment {
@@ -77,7 +97,8 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Spiller {
     folder: PathBuf,
-    current: Option<(Arc<Segment>, File, u64)>,
+    /// The segment that is being filled, and its length; the entries in it own it.
+    current: Option<(Weak<Segment>, u64)>,
     made: u64,
     scratch: Vec<u8>,
 }
@@ -98,10 +119,6 @@ impl Spiller {
     /// Writes `arena`, the log's entry `number`. After an error nothing refers to what may have
     /// been written of it.
     pub(super) fn write(&mut self, number: u64, arena: &Arena) -> io::Result<Place> {
-        let (segment, mut file, offset) = match self.current.take() {
-            Some(current) if current.2 < SEGMENT_BYTES => current,
-            _ => self.open()?,
-        };
         self.scratch.clear();
         self.scratch.extend_from_slice(&[0; HEADER]);
         arena.write_to(&mut self.scratch);
@@ -111,19 +128,36 @@ impl Spiller {
         let checksum = crc32c::crc32c(&self.scratch[8..]);
         self.scratch[..4].copy_from_slice(&length.to_le_bytes());
         self.scratch[4..8].copy_from_slice(&checksum.to_le_bytes());
-        file.write_all(&self.scratch)?;
-        let place = Place { segment: Arc::clone(&segment), offset, length, number };
-        self.current = Some((segment, file, offset + self.scratch.len() as u64));
-        Ok(place)
+        let (segment, offset) = match self.unfinished() {
+            Some(current) => current,
+            None => self.open()?,
+        };
+        let written = segment.append(&self.scratch);
+        let end = offset + self.scratch.len() as u64;
+        if written.is_err() || end >= SEGMENT_BYTES {
+            // After an error nobody knows where the file ends: the next record gets a new one.
+            segment.close();
+        } else {
+            self.current = Some((Arc::downgrade(&segment), end));
+        }
+        self.scratch.clear();
+        self.scratch.shrink_to(KEPT_SCRATCH);
+        written.map(|()| Place { segment, offset, length, number })
     }
 
-    fn open(&mut self) -> io::Result<(Arc<Segment>, File, u64)> {
+    /// The segment that is being filled, unless all that was in it has gone.
+    fn unfinished(&mut self) -> Option<(Arc<Segment>, u64)> {
+        let (segment, end) = self.current.take()?;
+        Some((segment.upgrade()?, end))
+    }
+
+    fn open(&mut self) -> io::Result<(Arc<Segment>, u64)> {
         self.made += 1;
         let path = self.folder.join(format!("{:08}.segment", self.made));
-        let mut file = File::create(&path)?;
-        let segment = Arc::new(Segment { path });
-        file.write_all(MAGIC)?;
-        Ok((segment, file, MAGIC.len() as u64))
+        let file = File::create(&path)?;
+        let segment = Arc::new(Segment { path, writing: Mutex::new(Some(file)) });
+        segment.append(MAGIC)?;
+        Ok((segment, MAGIC.len() as u64))
     }
 }
 
@@ -174,6 +208,41 @@ mod tests {
             fs_err::write(&path, bad).unwrap();
             assert!(place.read().is_err(), "byte {at} flipped");
         }
+    }
+
+    #[test]
+    fn a_segment_that_nobody_needs_goes_at_once_and_the_next_record_gets_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = || fs_err::read_dir(folder.path()).unwrap().count();
+        let mut spiller = Spiller::new(folder.path()).unwrap();
+        let first = spiller.write(1, &arena("hello")).unwrap();
+        let second = spiller.write(2, &arena("world")).unwrap();
+        drop(first);
+        assert_eq!(files(), 1);
+        drop(second);
+        assert_eq!(files(), 0);
+        let third = spiller.write(3, &arena("again")).unwrap();
+        assert!(third.read().is_ok());
+        assert_eq!(files(), 1);
+    }
+
+    #[test]
+    fn a_record_of_another_entry_is_not_taken_for_the_one_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spiller = Spiller::new(folder.path()).unwrap();
+        let place = spiller.write(1, &arena("hello")).unwrap();
+        assert!(Place { number: 2, ..place }.read().is_err());
+    }
+
+    #[test]
+    fn a_file_cut_short_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spiller = Spiller::new(folder.path()).unwrap();
+        let place = spiller.write(1, &arena("hello")).unwrap();
+        let path = folder.path().join("00000001.segment");
+        let good = fs_err::read(&path).unwrap();
+        fs_err::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(place.read().is_err());
     }
 
     #[test]

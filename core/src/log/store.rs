@@ -1,7 +1,6 @@
 //! The entries, the cursors, and who waits for whom.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     io,
     path::Path,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -13,8 +12,12 @@ use tokio::sync::Notify;
 
 use super::{
     cursor::{Cursor, Next},
-    segment::{Place, Spiller},
+    segment::Spiller,
+    state::{Kept, Read, Room, State},
 };
+
+/// Longer than anyone waits; keeps the clock's arithmetic in range.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Names a lane within its source's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,47 +32,13 @@ pub struct LogError(#[from] io::Error);
 #[derive(Debug)]
 pub struct Log {
     state: Mutex<State>,
+    /// Only [`append`](Self::append) spills, and never while it holds `state`: lanes don't wait
+    /// for the disk of another lane's backlog.
+    spiller: Mutex<Spiller>,
     /// Lanes wait here for entries.
     arrived: Condvar,
     /// The source's reader waits here for room.
     room: Notify,
-}
-
-#[derive(Debug)]
-struct State {
-    entries: VecDeque<Entry>,
-    /// Number of the first of `entries`.
-    first: u64,
-    lanes: BTreeMap<LaneId, Lane>,
-    /// Nothing before it is missing from the log.
-    tail: Position,
-    memory: usize,
-    budget: usize,
-    spiller: Spiller,
-    spilled: u64,
-    is_stopped: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Where a lane stands that has stored all of it.
-    end: Position,
-    kept: Kept,
-}
-
-#[derive(Debug)]
-enum Kept {
-    Memory(Arena),
-    Disk(Place),
-}
-
-#[derive(Debug)]
-struct Lane {
-    stored: Position,
-    /// Where the lane reads; what lies before it may still be needed until it is stored.
-    read: Cursor,
-    /// Whether it is asked to return from waiting.
-    is_woken: bool,
 }
 
 impl Log {
@@ -81,17 +50,8 @@ impl Log {
     /// The folder can't be made or cleaned.
     pub fn new(folder: &Path, budget: u64, start: Position) -> Result<Self, LogError> {
         Ok(Self {
-            state: Mutex::new(State {
-                entries: VecDeque::new(),
-                first: 0,
-                lanes: BTreeMap::new(),
-                tail: start,
-                memory: 0,
-                budget: usize::try_from(budget).unwrap_or(usize::MAX),
-                spiller: Spiller::new(folder)?,
-                spilled: 0,
-                is_stopped: false,
-            }),
+            state: Mutex::new(State::new(usize::try_from(budget).unwrap_or(usize::MAX), start)),
+            spiller: Mutex::new(Spiller::new(folder)?),
             arrived: Condvar::new(),
             room: Notify::new(),
         })
@@ -103,73 +63,64 @@ impl Log {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a lane that has stored everything up to `stored`, or moves it back to there; its
-    /// cursor begins at the oldest entry.
+    /// Adds a lane that has stored everything up to `stored`, or moves it to there and ends its
+    /// being parked; its cursor begins at the oldest entry that has something behind `stored`.
+    ///
+    /// From here on the log keeps what the lane needs. Whether it still held all of it is to be
+    /// asked *afterwards*: it did where `stored` is not before [`reach`](Self::reach).
     pub fn join(&self, lane: LaneId, stored: Position) -> Cursor {
-        let mut state = self.lock();
-        let read = Cursor(state.first);
-        state.lanes.insert(lane, Lane { stored, read, is_woken: false });
-        read
+        let cursor = self.lock().join(lane, stored);
+        self.room.notify_one();
+        cursor
     }
 
     /// Removes a lane, which then holds nothing back.
     pub fn leave(&self, lane: LaneId) {
-        let mut state = self.lock();
-        state.lanes.remove(&lane);
-        state.release();
+        self.lock().leave(lane);
+        self.arrived.notify_all();
         self.room.notify_one();
     }
 
-    /// Adds an arena; waits while there is no room for it.
+    /// Parks a lane: it reads no more, and no entry is kept on its account. It still holds the
+    /// [`frontier`](Self::frontier) back, so the source keeps what it will need.
+    pub fn park(&self, lane: LaneId) {
+        self.lock().park(lane);
+        self.arrived.notify_all();
+        self.room.notify_one();
+    }
+
+    /// Adds an arena; waits while there is no room for it. Without lanes that read, it is not
+    /// kept.
     ///
     /// # Errors
     ///
     /// Memory is full and the disk does not take it. Nothing is added then.
     pub async fn append(&self, arena: Arena) -> Result<(), LogError> {
-        while !self.make_room(&arena)? {
-            self.room.notified().await;
+        if arena.transactions().is_empty() {
+            return Ok(());
         }
-        let mut state = self.lock();
-        let last = arena.transactions().len().saturating_sub(1);
-        let end = arena.position_after(last);
-        state.memory += arena.size();
-        state.tail = end.clone();
-        state.entries.push_back(Entry { end, kept: Kept::Memory(arena) });
-        drop(state);
+        loop {
+            let room = self.lock().room_for(arena.size());
+            match room {
+                Room::Enough => break,
+                Room::Spill(number, oldest) => {
+                    let mut spiller = self.spiller.lock().unwrap_or_else(PoisonError::into_inner);
+                    let place = spiller.write(number, &oldest)?;
+                    drop(spiller);
+                    self.lock().spilled(number, place);
+                }
+                Room::None => self.room.notified().await,
+            }
+        }
+        self.lock().push(arena);
         self.arrived.notify_all();
         Ok(())
     }
 
-    /// Whether `arena` may come in now. Spills what only lagging lanes need.
-    fn make_room(&self, arena: &Arena) -> Result<bool, LogError> {
-        let mut state = self.lock();
-        state.release();
-        if state.is_stopped || state.memory + arena.size() <= state.budget {
-            return Ok(true);
-        }
-        let is_open = state.tail.is_inside();
-        let lead = state.lanes.values().map(|lane| lane.read).max();
-        let mut index = 0;
-        while state.memory + arena.size() > state.budget && index < state.entries.len() {
-            let number = state.first + index as u64;
-            // Nobody is ahead of this one: spilling it would only make room for more of the same.
-            if !is_open && lead.is_none_or(|lead| Cursor(number) >= lead) {
-                return Ok(state.memory == 0);
-            }
-            state.spill(index)?;
-            index += 1;
-        }
-        Ok(true)
-    }
-
-    /// Notes that the source holds nothing before `end_lsn` that isn't in the log.
+    /// Notes that the source holds nothing before `end_lsn` that isn't in the log. Of no effect
+    /// inside a transaction: a lane that came to rest there would miss the rest of it.
     pub fn advance(&self, end_lsn: Lsn) {
-        let mut state = self.lock();
-        if Position::at(end_lsn) > state.tail && !state.tail.is_inside() {
-            state.tail = Position::at(end_lsn);
-            drop(state);
-            self.arrived.notify_all();
-        }
+        self.lock().advance(end_lsn);
     }
 
     /// How far the source has been read.
@@ -178,82 +129,76 @@ impl Log {
         self.lock().tail.clone()
     }
 
-    /// What lies at `cursor`; waits up to `patience` for something to arrive.
+    /// The position before the oldest entry that the log still holds. A lane whose target stands
+    /// before it can't be served: there is a gap.
+    #[must_use]
+    pub fn reach(&self) -> Position {
+        self.lock().reach.clone()
+    }
+
+    /// What lies at `cursor`; waits up to `patience` for something to arrive. A lane that has not
+    /// joined, or is parked, is told that it is stopped.
     ///
     /// # Errors
     ///
-    /// The entry is on disk and can't be read back.
+    /// The entry is on disk and can't be read back, or the log let go of it since the cursor is
+    /// from before the lane was parked.
     pub fn next(&self, lane: LaneId, cursor: Cursor, patience: Duration) -> Result<Next, LogError> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + patience.min(LONGEST_WAIT);
         let mut state = self.lock();
         loop {
             if state.is_stopped {
                 return Ok(Next::Stopped);
             }
-            let index = usize::try_from(cursor.0.saturating_sub(state.first)).unwrap_or(usize::MAX);
-            let found = state.entries.get(index).map(|entry| match &entry.kept {
-                Kept::Memory(arena) => Ok(arena.clone()),
-                Kept::Disk(place) => Err(place.clone()),
-            });
-            let is_woken = match state.lanes.get_mut(&lane) {
-                Some(lane) => {
-                    if found.is_some() {
-                        lane.read = lane.read.max(cursor.next());
-                    }
-                    std::mem::take(&mut lane.is_woken)
-                }
-                None => return Ok(Next::Stopped),
-            };
+            let Some(found) = state.read(lane, cursor) else { return Ok(Next::Stopped) };
             match found {
-                Some(Ok(arena)) => {
-                    self.room.notify_one();
-                    return Ok(Next::Arena(arena));
-                }
-                Some(Err(place)) => {
+                Read::Found(kept) => {
                     drop(state);
                     self.room.notify_one();
-                    return Ok(Next::Arena(place.read()?));
+                    return Ok(Next::Arena(match kept {
+                        Kept::Memory(arena) => arena,
+                        Kept::Disk(place) => place.read()?,
+                    }));
                 }
-                None => {}
+                Read::Released => {
+                    let gone = "the entry at a lane's cursor was let go";
+                    return Err(io::Error::new(io::ErrorKind::NotFound, gone).into());
+                }
+                Read::End { is_woken } => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() || is_woken {
+                        return Ok(Next::Tail(state.tail.clone()));
+                    }
+                    let waited = self.arrived.wait_timeout(state, left);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || is_woken {
-                return Ok(Next::Tail(state.tail.clone()));
-            }
-            let waited = self.arrived.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Notes that `lane` has stored everything up to `position`.
+    /// Notes that `lane` has stored everything up to `position`. A lane whose target went back
+    /// [`join`](Self::join)s again instead.
     pub fn stored(&self, lane: LaneId, position: Position) {
-        let mut state = self.lock();
-        if let Some(lane) = state.lanes.get_mut(&lane) {
-            lane.stored = position;
-        }
-        state.release();
-        drop(state);
+        self.lock().stored(lane, position);
         self.room.notify_one();
     }
 
     /// The lowest position that every lane has stored; none without lanes.
     #[must_use]
     pub fn frontier(&self) -> Option<Position> {
-        self.lock().lanes.values().map(|lane| lane.stored.clone()).min()
+        self.lock().frontier()
     }
 
     /// Bytes in memory, and entries that were written to disk so far.
     #[must_use]
     pub fn usage(&self) -> (usize, u64) {
         let state = self.lock();
-        (state.memory, state.spilled)
+        (state.memory, state.spills)
     }
 
     /// Makes `lane` return from waiting.
     pub fn wake(&self, lane: LaneId) {
-        if let Some(lane) = self.lock().lanes.get_mut(&lane) {
-            lane.is_woken = true;
-        }
+        self.lock().wake(lane);
         self.arrived.notify_all();
     }
 
@@ -262,33 +207,5 @@ impl Log {
         self.lock().is_stopped = true;
         self.arrived.notify_all();
         self.room.notify_one();
-    }
-}
-
-impl State {
-    /// Lets go of the entries that every lane has stored.
-    fn release(&mut self) {
-        while let Some(entry) = self.entries.front() {
-            if !self.lanes.values().all(|lane| lane.stored >= entry.end) {
-                break;
-            }
-            if let Some(Entry { kept: Kept::Memory(arena), .. }) = self.entries.pop_front() {
-                self.memory -= arena.size();
-            }
-            self.first += 1;
-        }
-    }
-
-    fn spill(&mut self, index: usize) -> Result<(), LogError> {
-        let number = self.first + index as u64;
-        if let Some(entry) = self.entries.get_mut(index)
-            && let Kept::Memory(arena) = &entry.kept
-        {
-            let size = arena.size();
-            entry.kept = Kept::Disk(self.spiller.write(number, arena)?);
-            self.memory -= size;
-            self.spilled += 1;
-        }
-        Ok(())
     }
 }

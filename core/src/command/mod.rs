@@ -1,0 +1,30 @@
+//! The commands of the program, one file each; [`run`] is called by `main` with what was typed.
+
+mod output;
+mod run;
+mod status;
+mod stop;
+
+use crate::{
+    Faults,
+    cli::{Cli, Command},
+    config::Config,
+};
+
+pub use output::Output;
+
+/// Does what `cli` asks for.
+///
+/// # Errors
+///
+/// All that is wrong; its exit code is the program's.
+pub fn run(cli: &Cli) -> Result<(), Faults> {
+    let config = || Config::load(&cli.config);
+    let mut output = Output::default();
+    match &cli.command {
+        Command::Run(options) => run::run(&config()?, *options),
+        Command::Status(options) => status::status(&config()?, *options, &mut output),
+        Command::Stop => stop::stop(&config()?),
+        _ => Err(crate::Error::failed("this command is not built yet").into()),
+    }
+}

@@ -1,0 +1,86 @@
+//! The engine's end of the socket.
+
+use std::{os::unix::fs::PermissionsExt as _, path::{Path, PathBuf}, sync::Arc};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    task::JoinHandle,
+};
+
+use super::{Answer, Request, socket_path};
+use crate::{Error, engine::Report, shutdown::Stop};
+
+/// Answers commands until it is dropped, which also removes the socket.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens in `state_dir`, whose lock the caller holds. `report` is asked for each status,
+    /// `stop` is told of a request to end.
+    ///
+    /// # Errors
+    ///
+    /// The socket can't be made there.
+    pub fn listen(
+        state_dir: &Path,
+        report: impl Fn() -> Report + Send + Sync + 'static,
+        stop: Stop,
+    ) -> Result<Self, Error> {
+        let path = socket_path(state_dir);
+        let failed = |error: std::io::Error| {
+            Error::failed(format!("listen on {}", path.display()))
+                .caused_by(error)
+                .hint("a socket's path has about 100 bytes at most: set a shorter `state_dir`")
+        };
+        // The lock is ours, so whoever left it is gone.
+        match fs_err::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        let owner_only = std::fs::Permissions::from_mode(0o600);
+        fs_err::set_permissions(&path, owner_only).map_err(failed)?;
+        let report = Arc::new(report);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (report, stop) = (Arc::clone(&report), stop.clone());
+                tokio::spawn(async move {
+                    // Whoever went away without an answer needs none.
+                    let _ = answer(stream, &*report, &stop).await;
+                });
+            }
+        });
+        Ok(Self { path, task })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _ = fs_err::remove_file(&self.path);
+    }
+}
+
+async fn answer(
+    mut stream: UnixStream,
+    report: &(impl Fn() -> Report + Send + Sync),
+    stop: &Stop,
+) -> std::io::Result<()> {
+    let mut line = String::new();
+    BufReader::new(&mut stream).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Request::Status) => Answer::Status(report()),
+        Ok(Request::Stop) => {
+            stop.stop();
+            Answer::Accepted
+        }
+        Err(_) => Answer::Refused(format!("this engine (tahr {}) doesn't know the request", env!("CARGO_PKG_VERSION"))),
+    };
+    let mut text = serde_json::to_string(&answer)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes()).await
+}

@@ -1,0 +1,107 @@
+//! What can go wrong with a source.
+
+use std::error::Error as _;
+
+use tahr_postgres_connect::{ConnectError, Url};
+use thiserror::Error;
+
+/// What follows from a [`SourceError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceErrorKind {
+    /// It may pass by itself: connection lost, server restarting, lock not had.
+    Transient,
+    /// The source can't be used as things are; a person must mend it.
+    Unusable,
+}
+
+/// An error of a source, with what a person needs to mend it. Holds no row value, no password.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct SourceError {
+    /// What follows from it.
+    pub kind: SourceErrorKind,
+    /// What went wrong, a lowercase fragment.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+impl SourceError {
+    /// An error that may pass by itself.
+    pub fn transient(message: impl Into<String>) -> Self {
+        let kind = SourceErrorKind::Transient;
+        Self {
+            kind,
+            message: message.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// An error that a person must mend.
+    pub fn unusable(message: impl Into<String>) -> Self {
+        let kind = SourceErrorKind::Unusable;
+        Self {
+            kind,
+            message: message.into(),
+            hint: String::new(),
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Whether trying again may help.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.kind == SourceErrorKind::Transient
+    }
+
+    /// Explains what a statement answered; `what` says what was being done, such as
+    /// `create publication "p"`.
+    pub fn sql(what: impl AsRef<str>, error: &tokio_postgres::Error) -> Self {
+        let what = what.as_ref();
+        let Some(db) = error.as_db_error() else {
+            let mut message = format!("{what}: {error}");
+            if let Some(source) = error.source() {
+                message = format!("{message}: {source}");
+            }
+            return Self::transient(message);
+        };
+        // The detail is left out: it may hold values of a row.
+        let message = format!("{what}: {} (SQLSTATE {})", db.message(), db.code().code());
+        let mut made = match is_transient(db.code().code()) {
+            true => Self::transient(message),
+            false => Self::unusable(message),
+        };
+        if let Some(hint) = db.hint() {
+            made.hint = hint.to_owned();
+        }
+        made
+    }
+
+    /// Explains an error of a replication connection to `url`.
+    #[must_use]
+    pub fn replication(url: &Url, error: &pgwire_replication::PgWireError) -> Self {
+        ConnectError::replication(url, error).into()
+    }
+}
+
+/// Whether trying again may help after an error with this SQLSTATE.
+fn is_transient(code: &str) -> bool {
+    matches!(&code[..code.len().min(2)], "08" | "40" | "53" | "57" | "58")
+        || matches!(code, "55006" | "55P03" | "25P02" | "25P03" | "25P04")
+}
+
+impl From<ConnectError> for SourceError {
+    fn from(error: ConnectError) -> Self {
+        let made = match error.is_transient() {
+            true => Self::transient(error.to_string()),
+            false => Self::unusable(error.to_string()),
+        };
+        made.hint(error.hint())
+    }
+}

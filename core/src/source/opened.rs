@@ -1,0 +1,190 @@
+//! A source made ready to be read: looked at, its publication and its slot in place.
+
+use std::time::{Duration, Instant};
+
+use tahr_plugin_api::{Lsn, TableName};
+use tahr_postgres_connect::Url;
+
+use super::{
+    Blocker, Identity, Owner, Publication, Request, Severity, Slot, SourceError, Table, object_name,
+    preflight,
+};
+use crate::{
+    Error, Faults,
+    config::{Config, Source},
+    shutdown::Stop,
+};
+
+/// How tahr calls itself in `pg_stat_activity`.
+#[must_use]
+pub fn application(engine: &str) -> String {
+    format!("tahr {engine}")
+}
+
+/// A source that can be read.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its name in the config.
+    pub name: String,
+    /// Where it is.
+    pub url: Url,
+    /// How tahr calls itself there.
+    pub application: String,
+    /// Which database it is.
+    pub identity: Identity,
+    /// The tables of all its syncs.
+    pub tables: Vec<Table>,
+    /// The publication.
+    pub publication: String,
+    /// The slot.
+    pub slot: String,
+    /// Where the slot's stream begins.
+    pub confirmed: Lsn,
+}
+
+impl Opened {
+    /// Looks at the source `name`, makes its publication carry the tables of all its syncs, and
+    /// makes its slot where there is none: publication first, so that the slot can never stand
+    /// before it. A source that is out of reach is tried for `patience`, or without end.
+    ///
+    /// # Errors
+    ///
+    /// All that preflight found, or that PostgreSQL refused.
+    pub async fn open(
+        config: &Config,
+        (name, source): (&str, &Source),
+        patience: Option<Duration>,
+        stop: &Stop,
+    ) -> Result<Self, Faults> {
+        let begun = Instant::now();
+        let mut wait = Duration::from_millis(250);
+        loop {
+            let error = match Self::attempt(config, name, source).await {
+                Ok(opened) => return opened,
+                Err(error) => error,
+            };
+            let is_over = patience.is_some_and(|patience| begun.elapsed() >= patience);
+            if !error.is_transient() || stop.is_stopping() || is_over {
+                return Err(crate::engine::of_source(name, error).into());
+            }
+            tracing::warn!(source = name, %error, hint = error.hint, retry_in = ?wait,
+                "source can't be opened yet");
+            tokio::select! {
+                () = stop.asked() => return Err(crate::engine::of_source(name, error).into()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    async fn attempt(
+        config: &Config,
+        name: &str,
+        source: &Source,
+    ) -> Result<Result<Self, Faults>, SourceError> {
+        let url = parse(source)?;
+        let owner = Owner { engine: config.engine.name.clone(), source: name.to_owned() };
+        let application = application(&owner.engine);
+        let wanted = |table: &TableName| is_wanted(config, name, table);
+        let request = Request {
+            owner: &owner,
+            application: &application,
+            publication: source.publication.as_deref(),
+            slot: source.slot.as_deref(),
+            wanted: &wanted,
+        };
+        let report = preflight(&url, &request).await?;
+        let mut faults = Vec::new();
+        for finding in &report.findings {
+            match finding.severity {
+                Severity::Error => faults.push(finding_error(name, finding)),
+                Severity::Warning => tracing::warn!(source = name, "{finding}"),
+            }
+        }
+        if let Err(faults) = Faults::unless_empty(faults) {
+            return Ok(Err(faults));
+        }
+        let identity = match report.identity {
+            Some(identity) => identity,
+            None => return Err(SourceError::unusable("the source does not say which it is")),
+        };
+        let client = url.connect_source(&application).await?;
+        let made = object_name(&owner)?;
+        let publication = source.publication.clone().unwrap_or_else(|| made.clone());
+        let slot = source.slot.clone().unwrap_or(made);
+        if source.publication.is_none() {
+            let tables: Vec<_> =
+                report.tables.iter().map(|table| table.relation.source.clone()).collect();
+            Publication::ensure(&client, &publication, &owner, &tables).await?;
+        }
+        let confirmed = match Slot::find(&client, &slot).await? {
+            Some(found) => match found.confirmed_flush {
+                Some(confirmed) => confirmed,
+                None => {
+                    return Err(SourceError::unusable(format!("slot \"{slot}\" is no logical slot")));
+                }
+            },
+            None => {
+                let mut waiting = |blockers: &[Blocker]| {
+                    for blocker in blockers {
+                        tracing::info!(source = name, "slot \"{slot}\" waits for {blocker}");
+                    }
+                };
+                let timeout = source.slot_timeout;
+                Slot::create(&url, &application, &slot, timeout, &mut waiting).await?
+            }
+        };
+        Ok(Ok(Self {
+            name: name.to_owned(),
+            url,
+            application,
+            identity,
+            tables: report.tables,
+            publication,
+            slot,
+            confirmed,
+        }))
+    }
+
+    /// Writes a mark into the source's log and returns where: a reader that has passed it has seen
+    /// everything that was committed before the call.
+    ///
+    /// # Errors
+    ///
+    /// The source can't be reached.
+    pub async fn mark_present(&self) -> Result<Lsn, SourceError> {
+        let client = self.url.connect_source(&self.application).await?;
+        let sql = "SELECT pg_catalog.pg_logical_emit_message(true, 'tahr', 'present')::text";
+        let row = client.query_one(sql, &[]).await;
+        let row = row.map_err(|error| SourceError::sql("mark the present", &error))?;
+        let text: String = row.get(0);
+        text.parse().map_err(|_| SourceError::unusable("the source returned no LSN"))
+    }
+}
+
+/// The source's URL.
+///
+/// # Errors
+///
+/// It is none; says what is wrong with it.
+pub fn parse(source: &Source) -> Result<Url, SourceError> {
+    Url::parse(&source.url)
+        .map_err(|error| SourceError::unusable(error.to_string()).hint(error.hint()))
+}
+
+/// Whether some sync from the source `name` selects `table`.
+#[must_use]
+pub fn is_wanted(config: &Config, name: &str, table: &TableName) -> bool {
+    let mut syncs = config.syncs.values();
+    syncs.any(|sync| sync.sources.iter().any(|source| source == name) && sync.selects(table))
+}
+
+/// What preflight found, as a command ends with it.
+#[must_use]
+pub fn finding_error(name: &str, finding: &super::Finding) -> Error {
+    let error = Error::source(format!("source \"{name}\": {finding}"));
+    match &finding.fix {
+        Some(fix) => error.hint(fix.clone()),
+        None => error,
+    }
+}

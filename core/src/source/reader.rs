@@ -1,0 +1,326 @@
+//! The stream of a source into its log.
+//!
+//! One task per source: it connects, decodes, assembles arenas and appends them; after a broken
+//! connection it goes on exactly where the log ends. It answers for two promises: nothing waits
+//! for an arena to fill (whatever is complete goes to the log as soon as the stream pauses), and
+//! the slot is told only what every lane has stored, `redo` later.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::FutureExt as _;
+use pgwire_replication::{ReplicationClient, ReplicationEvent};
+use serde::{Deserialize, Serialize};
+use tahr_plugin_api::Lsn;
+use tahr_postgres_connect::{Replication, Session, Url};
+
+use super::{SourceError, catalog};
+use crate::{
+    log::{Frontier, Log},
+    pgoutput::{Message, RelationMessage, decode},
+    record::{Assembler, Limits, Relations, reconcile},
+    shutdown::Stop,
+};
+
+/// Events between the connection and the decoder. They are counted, not weighed, so a few rows
+/// of the largest size may wait there.
+const BUFFERED_EVENTS: usize = 512;
+/// How often the slot is told how far it may go.
+const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
+/// Events between two looks at the clock while the stream never pauses.
+const EVENTS_PER_LOOK: u32 = 4096;
+
+/// What a source shows of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Name of the source.
+    pub source: String,
+    /// Whether its stream is open.
+    pub is_streaming: bool,
+    /// Why not, or why it was not last time; and since when.
+    pub fault: Option<(String, SystemTime)>,
+    /// How far the source was read.
+    pub read: Lsn,
+    /// What the slot was told that tahr needs no more.
+    pub released: Lsn,
+    /// Where the source says its log ends.
+    pub end: Lsn,
+}
+
+/// A [`SourceStatus`] that the reader changes and others read.
+#[derive(Debug, Default)]
+pub struct SourceCell {
+    status: Mutex<SourceStatus>,
+    failure: Mutex<Option<SourceError>>,
+}
+
+impl SourceCell {
+    /// A source that is not streaming yet.
+    #[must_use]
+    pub fn new(source: &str) -> Self {
+        let status = SourceStatus { source: source.to_owned(), ..SourceStatus::default() };
+        Self { status: Mutex::new(status), failure: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SourceStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of it.
+    #[must_use]
+    pub fn get(&self) -> SourceStatus {
+        self.lock().clone()
+    }
+
+    /// Changes it.
+    pub fn update(&self, change: impl FnOnce(&mut SourceStatus)) {
+        change(&mut self.lock());
+    }
+
+    /// Why its reader has ended, once it has.
+    #[must_use]
+    pub fn take_failure(&self) -> Option<SourceError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a reader needs.
+#[derive(Debug)]
+pub struct Reader {
+    /// Where the source is.
+    pub url: Url,
+    /// How tahr calls itself there.
+    pub application: String,
+    /// The slot to read.
+    pub slot: String,
+    /// The publication that says what to send.
+    pub publication: String,
+    /// The largest row, in bytes of the protocol.
+    pub max_row_bytes: u64,
+    /// How far behind the lanes the slot is kept.
+    pub redo: Duration,
+    /// Where arenas go.
+    pub log: Arc<Log>,
+    /// Where relation versions go.
+    pub relations: Arc<Relations>,
+    /// What it shows of itself.
+    pub status: Arc<SourceCell>,
+    /// The engine's wish to end.
+    pub stop: Stop,
+}
+
+impl Reader {
+    /// Reads until the engine stops, or until the source can't be read any more and trying again
+    /// won't help: then its cell holds the failure.
+    pub async fn run(self) {
+        if let Err(error) = self.read().await {
+            *self.status.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+    }
+
+    async fn read(&self) -> Result<(), SourceError> {
+        let mut wait = Duration::from_millis(100);
+        let mut frontier = Frontier::new(self.redo);
+        loop {
+            let started = Instant::now();
+            let error = match self.stream(&mut frontier).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            self.status.update(|status| {
+                status.is_streaming = false;
+                status.fault = Some((error.message.clone(), SystemTime::now()));
+            });
+            if !error.is_transient() {
+                return Err(error);
+            }
+            if started.elapsed() > Duration::from_secs(30) {
+                wait = Duration::from_millis(100);
+            }
+            tracing::warn!(source = %self.status.get().source, %error, hint = error.hint,
+                retry_in = ?wait, "stream of the source broke");
+            tokio::select! {
+                () = self.stop.asked() => return Ok(()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(Duration::from_secs(10));
+        }
+    }
+
+    async fn stream(&self, frontier: &mut Frontier) -> Result<(), SourceError> {
+        let tail = self.log.tail();
+        let config = self.url.replication(&Replication {
+            slot: &self.slot,
+            publication: &self.publication,
+            start_lsn: tail.lsn.0,
+            application: &self.application,
+            buffer_events: BUFFERED_EVENTS,
+            max_message_size: usize::try_from(self.max_row_bytes).unwrap_or(usize::MAX),
+        });
+        let failed = |error| SourceError::replication(&self.url, &error);
+        let mut client = ReplicationClient::connect(config).await.map_err(failed)?;
+        client.wait_started().await.map_err(failed)?;
+        self.status.update(|status| status.is_streaming = true);
+        let mut stream = Stream {
+            reader: self,
+            assembler: Assembler::new(Limits::default(), tail),
+            catalog: None,
+            type_names: HashMap::new(),
+            passed: Lsn::ZERO,
+        };
+        let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
+        let mut events = 0;
+        loop {
+            let ready = client.recv().now_or_never();
+            let event = if let Some(event) = ready {
+                event
+            } else {
+                stream.pause().await?;
+                tokio::select! {
+                    biased;
+                    () = self.stop.asked() => break,
+                    event = client.recv() => event,
+                    _ = feedback.tick() => {
+                        self.release(&client, frontier);
+                        continue;
+                    }
+                }
+            };
+            let Some(event) = event.map_err(failed)? else {
+                return Err(SourceError::transient("the source ended the stream"));
+            };
+            stream.event(event).await?;
+            events += 1;
+            if events >= EVENTS_PER_LOOK {
+                events = 0;
+                self.release(&client, frontier);
+                if self.stop.is_stopping() {
+                    break;
+                }
+            }
+        }
+        // Lanes store their last positions while the engine ends; `redo` keeps the slot behind
+        // them anyway.
+        self.release(&client, frontier);
+        let _ = tokio::time::timeout(Duration::from_secs(2), client.shutdown()).await;
+        Ok(())
+    }
+
+    /// Tells the slot what it may forget.
+    fn release(&self, client: &ReplicationClient, frontier: &mut Frontier) {
+        let released = frontier.observe(Instant::now(), self.log.frontier());
+        if let Some(lsn) = released {
+            client.update_applied_lsn(pgwire_replication::Lsn(lsn.0));
+        }
+        let end = client.metrics().last_wal_end();
+        self.status.update(|status| {
+            status.released = released.unwrap_or(status.released);
+            status.read = self.log.tail().lsn;
+            status.end = status.end.max(Lsn(end.0));
+        });
+    }
+}
+
+/// One connection's stream.
+struct Stream<'a> {
+    reader: &'a Reader,
+    assembler: Assembler,
+    catalog: Option<Session>,
+    type_names: HashMap<(u32, i32), String>,
+    /// The source holds nothing before it that the assembler has not seen.
+    passed: Lsn,
+}
+
+impl Stream<'_> {
+    async fn event(&mut self, event: ReplicationEvent) -> Result<(), SourceError> {
+        let message = match &event {
+            ReplicationEvent::XLogData { data, .. } => decode(data).map_err(malformed)?,
+            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => Message::Begin {
+                commit_lsn: Lsn(final_lsn.0),
+                commit_time_micros: *commit_time_micros,
+                xid: *xid,
+            },
+            ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => Message::Commit {
+                flags: 0,
+                commit_lsn: Lsn(lsn.0),
+                end_lsn: Lsn(end_lsn.0),
+                commit_time_micros: *commit_time_micros,
+            },
+            ReplicationEvent::KeepAlive { wal_end, .. } => {
+                if !self.assembler.is_inside() {
+                    self.passed = self.passed.max(Lsn(wal_end.0));
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let arena = match &message {
+            Message::Relation(relation) => self.relation(relation).await?,
+            message => self.assembler.message(message).map_err(malformed)?,
+        };
+        if let Message::Commit { end_lsn, .. } = message {
+            self.passed = self.passed.max(end_lsn);
+        }
+        match arena {
+            Some(arena) => self.append(arena).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The stream has nothing more for now: what is complete goes to the log.
+    async fn pause(&mut self) -> Result<(), SourceError> {
+        if let Some(arena) = self.assembler.pause() {
+            self.append(arena).await?;
+        }
+        if !self.assembler.is_inside() && self.passed != Lsn::ZERO {
+            self.reader.log.advance(self.passed);
+        }
+        Ok(())
+    }
+
+    async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
+        let appended = self.reader.log.append(arena).await;
+        appended.map_err(|error| {
+            SourceError::transient(error.to_string())
+                .hint("free space on the disk of `state_dir`")
+        })
+    }
+
+    /// Takes a table's new schema, completed from the catalog.
+    async fn relation(
+        &mut self,
+        message: &RelationMessage<'_>,
+    ) -> Result<Option<tahr_plugin_api::abi::Arena>, SourceError> {
+        let client = match self.catalog.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => {
+                let reader = self.reader;
+                reader.url.connect_source(&reader.application).await?
+            }
+        };
+        let tables = catalog::by_oid(&client, &[message.oid]).await?;
+        let known = tables.first().map(|table| &table.relation);
+        for column in &message.columns {
+            let key = (column.type_oid, column.type_modifier);
+            if !self.type_names.contains_key(&key) {
+                let name = catalog::type_name(&client, key.0, key.1).await?;
+                self.type_names.insert(key, name);
+            }
+        }
+        self.catalog = Some(client);
+        let relation = reconcile(message, known, &self.type_names);
+        let relation = self.reader.relations.version_of(relation);
+        Ok(self.assembler.relation(relation))
+    }
+}
+
+/// Bytes that can't be: the next connection reads them again, and nothing before them is lost.
+fn malformed(error: impl std::fmt::Display) -> SourceError {
+    SourceError::transient(format!("stream of the source: {error}")).hint(
+        "if it stays, something between tahr and PostgreSQL alters the stream, or this is a bug \
+         of tahr; nothing was lost or written wrongly",
+    )
+}

@@ -1,0 +1,189 @@
+//! The copy: a moment of the source that several sessions read in parallel.
+//!
+//! ```text
+//! replication session: temporary slot, EXPORT_SNAPSHOT ─▶ consistent point = copied_to
+//!         │ imports
+//!         ▼
+//! keeper: REPEATABLE READ, exports again ─▶ the replication session closes; its slot goes with it
+//!         │ import
+//!         ▼
+//! workers: COPY … TO STDOUT of ranges of pages, each checked for a rewrite first
+//! ```
+//!
+//! The temporary slot can't stay for the time of the copy, since it would hold back all WAL
+//! written meanwhile; so the keeper's transaction keeps the snapshot instead.
+//!
+//! Invariant: a row is in the copy if and only if the transaction that wrote it last committed
+//! before `copied_to`. A table that is rewritten after that (`TRUNCATE`, most of `ALTER TABLE …
+//! TYPE`, `VACUUM FULL`) reads as *empty* or as newer than the snapshot, without any error: that
+//! is what [`Worker::copy`] checks for.
+
+mod plan;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use pgwire_replication::ReplicationClient;
+use tahr_plugin_api::Lsn;
+use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
+
+pub use plan::CopyRange;
+pub use worker::{Copied, Rows, Worker};
+
+use super::{
+    SourceError, Table, Waiting,
+    identity::lsn,
+    quote_identifier, quote_literal,
+    slot::{FREE_A_SLOT, NOTICE_LOSS},
+    temporary_slot_name,
+    wait::watched,
+};
+
+/// A moment of the source, kept open for workers until it is dropped.
+pub struct Snapshot {
+    copied_to: Lsn,
+    name: String,
+    keeper: Session,
+    /// A session outside the snapshot, which sees the present.
+    observer: Arc<Session>,
+}
+
+impl Snapshot {
+    /// Takes a snapshot. The tables must be in the publication, committed, before.
+    ///
+    /// Like creating a slot this waits for all open transactions of the source.
+    ///
+    /// # Errors
+    /// No slot or sender is free, the role may not replicate, or it took longer than `timeout`.
+    pub async fn open(
+        url: &Url,
+        application: &str,
+        timeout: Duration,
+        waiting: Waiting<'_>,
+    ) -> Result<Self, SourceError> {
+        let what = "take a snapshot";
+        let observer = url.connect_source(application).await?;
+        let mut exporter = open_gated(url, application).await?;
+        let failed = |error| SourceError::replication(url, &error);
+        exporter.simple_query(NOTICE_LOSS).await.map_err(failed)?;
+        // Only newer servers know this one. The session stays usable after an error.
+        let _ = exporter.simple_query("SET transaction_timeout = 0").await;
+        let rows = exporter
+            .simple_query("SELECT pg_catalog.pg_backend_pid()")
+            .await
+            .map_err(failed)?;
+        let pid = field(&rows, 0)?.parse().map_err(|_| unexpected())?;
+        let sql = format!(
+            "CREATE_REPLICATION_SLOT {} TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT",
+            quote_identifier(&temporary_slot_name())
+        );
+        let work = async {
+            exporter.simple_query(&sql).await.map_err(|error| {
+                let made = SourceError::replication(url, &error);
+                match made.message.contains("replication slots are in use") {
+                    true => SourceError::unusable(made.message).hint(FREE_A_SLOT),
+                    false => made,
+                }
+            })
+        };
+        let rows = watched(&observer, pid, what, timeout, waiting, work).await?;
+        let (copied_to, exported) = (lsn(&field(&rows, 1)?)?, field(&rows, 2)?);
+
+        let keeper = import(url, application, &exported).await?;
+        let row = keeper
+            .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
+            .await;
+        let name = row.map_err(|error| SourceError::sql(what, &error))?.get(0);
+        // Ends the session, and the temporary slot with it.
+        drop(exporter);
+        Ok(Self {
+            copied_to,
+            name,
+            keeper,
+            observer: Arc::new(observer),
+        })
+    }
+
+    /// What commits before it is in the copy; what commits at or after it is in the stream.
+    #[must_use]
+    pub fn copied_to(&self) -> Lsn {
+        self.copied_to
+    }
+
+    /// Whether it can still be read; after a lost connection a new one must be taken.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.keeper.is_closed()
+    }
+
+    /// Divides `tables` among `workers`. Ranges of a table follow each other; a partitioned table
+    /// without partitions has none.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn plan(
+        &self,
+        tables: &[Table],
+        workers: usize,
+    ) -> Result<Vec<CopyRange>, SourceError> {
+        plan::plan(&self.keeper, tables, workers).await
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("copied_to", &self.copied_to)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A replication session that takes statements and doesn't stream.
+pub(super) async fn open_gated(
+    url: &Url,
+    application: &str,
+) -> Result<ReplicationClient, ConnectError> {
+    let config = url.replication(&Replication {
+        slot: "",
+        publication: "",
+        start_lsn: 0,
+        application,
+        buffer_events: 1,
+        max_message_size: 1 << 20,
+    });
+    let explain = |error| ConnectError::replication(url, &error);
+    let mut client = ReplicationClient::connect_gated(config)
+        .await
+        .map_err(explain)?;
+    // Connecting happens in the background; the first answer says how it went.
+    match tokio::time::timeout(url.connect_timeout(), client.simple_query("SELECT 1")).await {
+        Ok(answer) => answer.map_err(explain)?,
+        Err(_) => return Err(ConnectError::timeout(url)),
+    };
+    Ok(client)
+}
+
+/// A session inside the snapshot `name`.
+async fn import(url: &Url, application: &str, name: &str) -> Result<Session, SourceError> {
+    let client = url.connect_source(application).await?;
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+        quote_literal(name)
+    );
+    client.batch_execute(&sql).await.map_err(|error| {
+        // The one who exported it is gone: a new snapshot will do.
+        SourceError::transient(SourceError::sql("import the snapshot", &error).message)
+    })?;
+    Ok(client)
+}
+
+fn field(rows: &[pgwire_replication::QueryRow], index: usize) -> Result<String, SourceError> {
+    rows.first()
+        .and_then(|row| row.get(index)?.as_ref())
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .ok_or_else(unexpected)
+}
+
+fn unexpected() -> SourceError {
+    SourceError::unusable("the server's answer to a replication command can't be read")
+}

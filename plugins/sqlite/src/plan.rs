@@ -1,0 +1,204 @@
+//! How a relation version is written: its table made ready, and its statements.
+
+use rusqlite::Connection;
+use tahr_plugin_api::{Relation, WriteError};
+
+use crate::{
+    catalog::{self, Table},
+    error::failed,
+    names::{self, folded},
+    statements,
+    types::{self, Affinity, Form},
+};
+
+/// What [`apply`](crate::apply) needs to know of a relation version.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The table, as SQLite spells it.
+    pub(crate) table: String,
+    /// Per column of the relation.
+    pub(crate) forms: Vec<Form>,
+    /// The columns that name a row; empty: all of them do.
+    pub(crate) key: Vec<usize>,
+    pub(crate) insert: String,
+    /// Inserts or updates; none where the table has no unique key of just the relation's key.
+    pub(crate) upsert: Option<String>,
+    pub(crate) delete: String,
+    pub(crate) truncate: String,
+}
+
+impl Plan {
+    fn new(relation: &Relation, table: String, forms: Vec<Form>, has_key: bool) -> Self {
+        Self {
+            forms,
+            key: relation.key(),
+            insert: statements::insert(relation, &table),
+            upsert: has_key.then(|| statements::upsert(relation, &table)),
+            delete: statements::delete(relation, &table),
+            truncate: statements::truncate(&table),
+            table,
+        }
+    }
+
+    /// The plan of a loader: inserts into the table that the copy goes to.
+    pub(crate) fn of_load(relation: &Relation) -> Self {
+        let form = |column| Form::of(column, Affinity::of(types::declared(column.kind), false));
+        let forms = relation.columns.iter().map(form).collect();
+        Self::new(relation, names::load_table(relation), forms, false)
+    }
+}
+
+/// Makes the table of `relation` ready (creates it, adds columns) and plans its writing.
+pub(crate) fn prepare(
+    connection: &Connection,
+    relation: &Relation,
+    create_tables: bool,
+) -> Result<Plan, WriteError> {
+    let name = names::table(relation);
+    check_names(relation, &name)?;
+    let table = match catalog::table(connection, &name)? {
+        Some(table) => table,
+        None if create_tables => {
+            create(connection, relation, &name)?;
+            catalog::table(connection, &name)?.ok_or_else(|| absent(relation, &name))?
+        }
+        None => return Err(absent(relation, &name)),
+    };
+    let table = add_columns(connection, relation, &name, table, create_tables)?;
+    if let Some((fault, hint)) = faults(relation, &name, &table).into_iter().next() {
+        return Err(WriteError::rejected(fault).hint(hint).table(name));
+    }
+    let affinity = |name: &str| table.column(name).map_or(Affinity::Blob, |c| c.affinity);
+    let forms = relation
+        .columns
+        .iter()
+        .map(|column| Form::of(column, affinity(&column.name)))
+        .collect();
+    let has_key = has_key(relation, &table);
+    Ok(Plan::new(relation, name, forms, has_key))
+}
+
+/// Makes the table `name` for `relation`.
+pub(crate) fn create(
+    connection: &Connection,
+    relation: &Relation,
+    name: &str,
+) -> Result<(), WriteError> {
+    connection
+        .execute_batch(&statements::create_table(relation, name))
+        .map_err(|error| failed(&format!("create table {name:?}"), &error).table(name))
+}
+
+/// Whether the relation's key is a unique key of the table.
+pub(crate) fn has_key(relation: &Relation, table: &Table) -> bool {
+    let key = relation.key();
+    !key.is_empty() && table.has_key(key.iter().map(|&index| &*relation.columns[index].name))
+}
+
+fn absent(relation: &Relation, name: &str) -> WriteError {
+    WriteError::rejected(format!("table {name:?} does not exist"))
+        .hint(format!(
+            "{}; or set create_tables = true",
+            statements::create_table(relation, name)
+        ))
+        .table(name)
+}
+
+fn check_names(relation: &Relation, name: &str) -> Result<(), WriteError> {
+    match name_fault(relation, name) {
+        Some((fault, hint)) => Err(WriteError::rejected(fault).hint(hint).table(name)),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the relation's names, and what to do about it.
+pub(crate) fn name_fault(relation: &Relation, name: &str) -> Option<(String, String)> {
+    if names::is_reserved(name) {
+        return Some((
+            format!("table name {name:?} is reserved"),
+            format!(
+                "[syncs.NAME.table.\"{}\"] rename = \"another_name\"",
+                relation.source
+            ),
+        ));
+    }
+    let twins = names::twins(relation.columns.iter().map(|column| &*column.name));
+    twins.map(|(first, second)| {
+        (
+            format!("columns {first:?} and {second:?} of table {name:?} are one name in SQLite"),
+            format!(
+                "[syncs.NAME.table.\"{}\"] exclude = [{second:?}]",
+                relation.source
+            ),
+        )
+    })
+}
+
+/// What keeps the table from holding the relation's rows, each with what to do about it.
+pub(crate) fn faults(relation: &Relation, name: &str, table: &Table) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    for column in &relation.columns {
+        let Some(found) = table.column(&column.name) else {
+            continue;
+        };
+        let named = format!("column {:?} of table {name:?}", column.name);
+        if found.is_generated {
+            let hint = format!("exclude = [{:?}] for this table in the sync", column.name);
+            faults.push((format!("{named} is generated"), hint));
+        } else if !types::keeps(column, found.affinity) {
+            faults.push((
+                format!(
+                    "{named} has type {:?}, which would alter values of {}",
+                    found.declared, column.type_name
+                ),
+                format!("declare it {}", types::declared(column.kind)),
+            ));
+        }
+    }
+    let known = |name: &str| {
+        let mut columns = relation.columns.iter();
+        columns.any(|column| folded(&column.name) == folded(name))
+    };
+    for column in &table.columns {
+        if column.needs_value && !known(&column.name) {
+            let named = &column.name;
+            faults.push((
+                format!("column {named:?} of table {name:?} is NOT NULL, and the source has none"),
+                "give it a default, or drop it".to_owned(),
+            ));
+        }
+    }
+    faults
+}
+
+fn add_columns(
+    connection: &Connection,
+    relation: &Relation,
+    name: &str,
+    table: Table,
+    may_add: bool,
+) -> Result<Table, WriteError> {
+    let missing: Vec<usize> = (0..relation.columns.len())
+        .filter(|&index| table.column(&relation.columns[index].name).is_none())
+        .collect();
+    let Some(&first) = missing.first() else {
+        return Ok(table);
+    };
+    let column = &relation.columns[first].name;
+    if !may_add {
+        let fault = format!("column {column:?} of table {name:?} does not exist");
+        return Err(WriteError::rejected(fault)
+            .hint(statements::add_column(relation, name, first))
+            .table(name)
+            .column(column));
+    }
+    for index in missing {
+        let sql = statements::add_column(relation, name, index);
+        connection.execute_batch(&sql).map_err(|error| {
+            failed(&format!("add a column to table {name:?}"), &error)
+                .table(name)
+                .column(&relation.columns[index].name)
+        })?;
+    }
+    catalog::table(connection, name)?.ok_or_else(|| absent(relation, name))
+}
