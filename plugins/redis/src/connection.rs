@@ -273,15 +273,16 @@ impl Connection {
     /// Sends a command and reads its answer.
     pub(crate) fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, WriteError> {
         self.send(&command.get_packed_command())?;
-        T::from_redis_value(self.receive()?)
-            .map_err(|_| error::strange_answer("a command"))
+        T::from_redis_value(self.receive()?).map_err(|_| error::strange_answer("a command"))
     }
 
     /// Sends one or more packed commands.
     pub(crate) fn send(&mut self, request: &[u8]) -> Result<(), WriteError> {
         let server = self.server();
         if self.interrupt.0.is_cancelled.load(Ordering::SeqCst) {
-            return Err(WriteError::transient(format!("connection to redis at {server}: cancelled")));
+            return Err(WriteError::transient(format!(
+                "connection to redis at {server}: cancelled"
+            )));
         }
         let (stream, _) = self.open.as_mut().ok_or_else(|| closed(&server))?;
         stream.write_all(request).map_err(|error| {

@@ -273,16 +273,24 @@ fn content<'a>(table: &Table, row: Row<'a>, old: Option<Row<'a>>) -> Content<'a>
         return Content::Row(row);
     }
     let columns = 0..table.relation.columns.len();
-    Content::Cells(columns.map(|column| Cell::Sent(value(row, old, column))).collect())
+    Content::Cells(
+        columns
+            .map(|column| Cell::Sent(value(row, old, column)))
+            .collect(),
+    )
 }
 
 /// `after` where it has a value, `before` elsewhere.
 fn merged<'a>(before: &Content<'a>, after: &Content<'a>, table: &Table) -> Content<'a> {
     let columns = 0..table.relation.columns.len();
-    Content::Cells(columns.map(|column| match after.get(column) {
-        Cell::Sent(Value::Unchanged) => before.get(column),
-        cell => cell,
-    }).collect())
+    Content::Cells(
+        columns
+            .map(|column| match after.get(column) {
+                Cell::Sent(Value::Unchanged) => before.get(column),
+                cell => cell,
+            })
+            .collect(),
+    )
 }
 
 /// The whole row: `after` upon what `origin` says was there before.
@@ -295,7 +303,9 @@ fn completed<'a>(
 ) -> Option<Content<'a>> {
     let held = || {
         let held = reads.held(key)?.iter();
-        Some(Content::Cells(held.map(|value| Cell::Held(value.as_deref())).collect()))
+        Some(Content::Cells(
+            held.map(|value| Cell::Held(value.as_deref())).collect(),
+        ))
     };
     match origin {
         Origin::Target => Some(merged(&held()?, after, table)),
