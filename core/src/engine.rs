@@ -151,7 +151,10 @@ impl Engine {
             let mut faults = Vec::new();
             let mut is_done = true;
             for (running, present) in self.sources.iter().zip(&presents) {
-                for lane in &running.lanes {
+                for (index, lane) in running.lanes.iter().enumerate() {
+                    // A lane that has nothing to do looks where the source stands now and then:
+                    // here somebody waits for it.
+                    running.log.wake(LaneId(index));
                     let status = lane.status.get();
                     let name = format!("{}/{}", status.sync, status.target);
                     let is_passed = status.passed >= *present && status.state == State::Streaming;
