@@ -77,17 +77,23 @@ impl Engine {
     ) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let mut sources = Vec::new();
-        let used = config
-            .sources
-            .iter()
-            .filter(|(name, _)| config.syncs.values().any(|sync| sync.sources.contains(name)));
+        let used = config.sources.iter().filter(|(name, _)| {
+            config
+                .syncs
+                .values()
+                .any(|sync| sync.sources.contains(name))
+        });
         for (name, source) in used {
             match start_source(config, registry, (name, source), patience, &stop).await {
                 Ok(running) => sources.push(running),
                 Err(more) => faults.extend(more.into_errors()),
             }
         }
-        let engine = Self { name: config.engine.name.clone(), sources, stop };
+        let engine = Self {
+            name: config.engine.name.clone(),
+            sources,
+            stop,
+        };
         if faults.is_empty() {
             return Ok(engine);
         }
@@ -145,14 +151,19 @@ impl Engine {
             let mut faults = Vec::new();
             let mut is_done = true;
             for (running, present) in self.sources.iter().zip(&presents) {
-                for lane in &running.lanes {
+                for (index, lane) in running.lanes.iter().enumerate() {
+                    // A lane that has nothing to do looks where the source stands now and then:
+                    // here somebody waits for it.
+                    running.log.wake(LaneId(index));
                     let status = lane.status.get();
                     let name = format!("{}/{}", status.sync, status.target);
                     let is_passed = status.passed >= *present && status.state == State::Streaming;
                     let has_given_up = match status.state {
                         State::Parked => true,
                         State::Retrying => {
-                            let since = retrying_since.entry(name.clone()).or_insert_with(Instant::now);
+                            let since = retrying_since
+                                .entry(name.clone())
+                                .or_insert_with(Instant::now);
                             since.elapsed() > patience
                         }
                         _ => {
@@ -185,7 +196,9 @@ impl Engine {
         }
         let deadline = Instant::now() + GRACE;
         let is_done = |sources: &[Running]| {
-            sources.iter().all(|running| running.lanes.iter().all(Lane::is_finished))
+            sources
+                .iter()
+                .all(|running| running.lanes.iter().all(Lane::is_finished))
         };
         while !is_done(&self.sources) {
             if Instant::now() > deadline {
@@ -237,8 +250,10 @@ async fn start_source(
             let id = LaneId(lanes.len());
             // Before the reader starts, so that nothing is released that the lane will need.
             log.join(id, Position::at(opened.confirmed));
-            let tables =
-                opened.tables.iter().filter(|table| sync.selects(&table.relation.source));
+            let tables = opened
+                .tables
+                .iter()
+                .filter(|table| sync.selects(&table.relation.source));
             let setup = Setup {
                 id,
                 target: target_name.clone(),
@@ -283,7 +298,13 @@ async fn start_source(
         stop: stop.clone(),
     };
     let reader = tokio::spawn(reader.run());
-    Ok(Running { opened, log, status, lanes, reader })
+    Ok(Running {
+        opened,
+        log,
+        status,
+        lanes,
+        reader,
+    })
 }
 
 /// An error of the source `name`, as a command ends with it.
@@ -294,4 +315,3 @@ pub(crate) fn of_source(name: &str, error: SourceError) -> Error {
         false => made.hint(error.hint),
     }
 }
-

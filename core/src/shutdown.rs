@@ -31,7 +31,11 @@ impl Default for Stop {
 impl Stop {
     /// Asks for the end.
     pub fn stop(&self) {
-        *self.0.is_stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .0
+            .is_stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.0.changed.notify_all();
         self.0.tasks.send_replace(true);
     }
@@ -39,14 +43,22 @@ impl Stop {
     /// Whether the end was asked for.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        *self.0.is_stopping.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .0
+            .is_stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Blocks the thread for `time`, or until the end is asked for; whether it was.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
-        let mut is_stopping = self.0.is_stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_stopping = self
+            .0
+            .is_stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if *is_stopping || left.is_zero() {
@@ -65,6 +77,11 @@ impl Stop {
     /// Completes when the end is asked for.
     pub async fn asked(&self) {
         // The sender lives as long as `self`.
-        let _ = self.0.tasks.subscribe().wait_for(|is_stopping| *is_stopping).await;
+        let _ = self
+            .0
+            .tasks
+            .subscribe()
+            .wait_for(|is_stopping| *is_stopping)
+            .await;
     }
 }

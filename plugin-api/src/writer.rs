@@ -118,7 +118,7 @@ pub trait Writer: Sized + Send + 'static {
     /// [`Batch::previous`](Batch::previous), else [`Written::Moved`] and nothing is changed.
     ///
     /// A batch of whole transactions is best stored at once. Of a large transaction come parts:
-    /// a target with transactions keeps one open until [`Part::Last`](crate::Part::Last), one
+    /// a target with transactions keeps one open until [`Part::Last`], one
     /// without stores each part with its position.
     ///
     /// # Errors

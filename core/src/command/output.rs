@@ -13,7 +13,9 @@ impl Output {
     pub fn line(&mut self, text: impl AsRef<str>) {
         if !self.is_closed {
             let mut out = io::stdout().lock();
-            self.is_closed = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).is_err();
+            self.is_closed = writeln!(out, "{}", text.as_ref())
+                .and_then(|()| out.flush())
+                .is_err();
         }
     }
 }

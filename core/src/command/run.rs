@@ -58,11 +58,7 @@ pub(super) fn check_targets(config: &Config, registry: &Registry) -> Result<(), 
     Faults::unless_empty(faults)
 }
 
-async fn run_engine(
-    config: &Config,
-    registry: &Registry,
-    options: cli::Run,
-) -> Result<(), Faults> {
+async fn run_engine(config: &Config, registry: &Registry, options: cli::Run) -> Result<(), Faults> {
     let stop = Stop::default();
     let signals = tokio::spawn(watch_signals(stop.clone()));
     let patience = options.once.then_some(ONCE_PATIENCE);
@@ -82,7 +78,9 @@ async fn run_engine(
     drop(server);
     signals.abort();
     if options.once && result.is_ok() {
-        tracing::info!("all targets hold the present; the slots keep what follows until the next run");
+        tracing::info!(
+            "all targets hold the present; the slots keep what follows until the next run"
+        );
     }
     result
 }
@@ -97,9 +95,10 @@ async fn refresh(engine: &Engine, latest: &Mutex<Report>) {
 /// The first Ctrl-C or SIGTERM asks for a clean end, the second one ends at once.
 async fn watch_signals(stop: Stop) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         return;
     };
     let mut asked = false;

@@ -37,7 +37,11 @@ pub(super) fn status(
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![format!("engine {} (pid {})", report.engine, report.pid)];
     for source in &report.sources {
-        let state = if source.is_streaming { "streaming" } else { "not streaming" };
+        let state = if source.is_streaming {
+            "streaming"
+        } else {
+            "not streaming"
+        };
         let name = &source.source;
         lines.push(format!(
             "source {name}: {state}, read to {}, slot released to {}",
@@ -47,13 +51,15 @@ fn lines(report: &Report) -> Vec<String> {
             lines.push(format!("  {} ago: {fault}", age(*since)));
         }
     }
-    let rows: Vec<[String; 6]> = std::iter::once(
-        ["lane", "state", "copied", "changes", "lag", "stored"].map(str::to_owned),
-    )
-    .chain(report.lanes.iter().map(row))
-    .collect();
+    let rows: Vec<[String; 6]> =
+        std::iter::once(["lane", "state", "copied", "changes", "lag", "stored"].map(str::to_owned))
+            .chain(report.lanes.iter().map(row))
+            .collect();
     let widths: [usize; 6] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
     });
     for (index, row) in rows.iter().enumerate() {
         let mut line = String::new();
@@ -61,7 +67,10 @@ fn lines(report: &Report) -> Vec<String> {
             let _ = write!(line, "{cell:<width$}  ");
         }
         lines.push(line.trim_end().to_owned());
-        if let Some(lane) = index.checked_sub(1).and_then(|index| report.lanes.get(index)) {
+        if let Some(lane) = index
+            .checked_sub(1)
+            .and_then(|index| report.lanes.get(index))
+        {
             lines.extend(details(lane));
         }
     }
@@ -79,7 +88,9 @@ fn row(lane: &Status) -> [String; 6] {
         lane.rows_copied.to_string(),
         lane.changes.to_string(),
         lag,
-        lane.stored.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
+        lane.stored
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), ToString::to_string),
     ]
 }
 

@@ -147,6 +147,24 @@ impl Sync {
     }
 }
 
+impl Default for Sync {
+    /// A sync of nothing, with the defaults of its settings.
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            targets: Vec::new(),
+            tables: Vec::new(),
+            tables_rules: BTreeMap::new(),
+            max_batch_rows: Self::DEFAULT_MAX_BATCH_ROWS,
+            max_batch_bytes: Self::DEFAULT_MAX_BATCH_BYTES,
+            max_delay: Duration::ZERO,
+            copy_workers: Self::DEFAULT_COPY_WORKERS,
+            existing: Existing::default(),
+            on_gap: None,
+        }
+    }
+}
+
 /// What to do when a target table already holds rows that tahr did not copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {

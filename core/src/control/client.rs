@@ -18,20 +18,25 @@ use crate::Error;
 pub fn ask(state_dir: &Path, request: &Request) -> Result<Answer, Error> {
     let path = socket_path(state_dir);
     let mut stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            Error::no_engine(format!("no engine runs in state folder {}", state_dir.display()))
-                .hint("start one with `tahr run`")
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::no_engine(format!(
+            "no engine runs in state folder {}",
+            state_dir.display()
+        ))
+        .hint("start one with `tahr run`"),
         _ => Error::failed(format!("connect to {}", path.display())).caused_by(error),
     })?;
     let failed = |error| Error::failed("the engine does not answer").caused_by(error);
-    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .map_err(failed)?;
     let mut line = serde_json::to_string(request)
         .map_err(|error| Error::failed("write a request").caused_by(error))?;
     line.push('\n');
     stream.write_all(line.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
+    BufReader::new(stream)
+        .read_line(&mut answer)
+        .map_err(failed)?;
     serde_json::from_str(&answer).map_err(|error| {
         Error::failed("the engine's answer can't be read; is it another version of tahr?")
             .caused_by(error)

@@ -1,6 +1,10 @@
 //! The engine's end of the socket.
 
-use std::{os::unix::fs::PermissionsExt as _, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -38,7 +42,9 @@ impl Server {
         };
         // The lock is ours, so whoever left it is gone.
         match fs_err::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
             _ => {}
         }
         let listener = UnixListener::bind(&path).map_err(failed)?;
@@ -78,7 +84,10 @@ async fn answer(
             stop.stop();
             Answer::Accepted
         }
-        Err(_) => Answer::Refused(format!("this engine (tahr {}) doesn't know the request", env!("CARGO_PKG_VERSION"))),
+        Err(_) => Answer::Refused(format!(
+            "this engine (tahr {}) doesn't know the request",
+            env!("CARGO_PKG_VERSION")
+        )),
     };
     let mut text = serde_json::to_string(&answer)?;
     text.push('\n');

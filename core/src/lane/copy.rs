@@ -4,8 +4,8 @@
 //! by side, loaders write them side by side; then the table's point in the stream is stored with
 //! it. A table that was rewritten after the snapshot is copied again from a new one.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::StreamExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use tahr_plugin_api::{
     Batch, LoadMode, Lsn, Part, Position, Relation, Role, Route, Segment, WriteError,
     abi::{Arena, RemoteWriter},
@@ -30,16 +30,25 @@ pub(super) fn copy_tables(
     mode: LoadMode,
 ) -> Result<(), WriteError> {
     let loaders = open_loaders(setup)?;
-    let mut progress = CopyProgress { tables: tables.len(), ..CopyProgress::default() };
+    let mut progress = CopyProgress {
+        tables: tables.len(),
+        ..CopyProgress::default()
+    };
     for attempt in 1.. {
-        let copy = Copy { setup, loaders: &loaders, snapshot: take_snapshot(setup)? };
+        let copy = Copy {
+            setup,
+            loaders: &loaders,
+            snapshot: take_snapshot(setup)?,
+        };
         let mut again = Vec::new();
         for table in tables {
             let source = table.relation.source.clone();
             progress.table = source.to_string();
             progress.rows = 0;
             progress.expected_rows = table.estimated_rows;
-            setup.status.update(|status| status.copy = Some(progress.clone()));
+            setup
+                .status
+                .update(|status| status.copy = Some(progress.clone()));
             match copy.table(writer, routes, &table, mode)? {
                 Outcome::Done => {
                     routes.copied(source, copy.snapshot.copied_to());
@@ -60,7 +69,10 @@ pub(super) fn copy_tables(
                 progress.table
             )));
         }
-        tables = setup.runtime.block_on(look_up(setup, &again)).map_err(of_source)?;
+        tables = setup
+            .runtime
+            .block_on(look_up(setup, &again))
+            .map_err(of_source)?;
     }
     setup.status.update(|status| status.copy = None);
     Ok(())
@@ -114,7 +126,9 @@ impl Copy<'_> {
         mode: LoadMode,
     ) -> Result<Outcome, WriteError> {
         let source = self.setup.relations.version_of(table.relation.clone());
-        let Some(relation) = routes.relation(source.version)? else { return Ok(Outcome::Done) };
+        let Some(relation) = routes.relation(source.version)? else {
+            return Ok(Outcome::Done);
+        };
         writer.prepare(&relation)?;
         writer.begin_load(&relation, mode)?;
         let outcome = self.rows(table, &source, &relation)?;
@@ -126,7 +140,10 @@ impl Copy<'_> {
             writer.end_load(&relation, self.snapshot.copied_to())?;
         } else {
             for loader in self.loaders {
-                loader.lock().unwrap_or_else(PoisonError::into_inner).reset()?;
+                loader
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .reset()?;
             }
         }
         Ok(outcome)
@@ -147,8 +164,11 @@ impl Copy<'_> {
         let ranges = Arc::new(Mutex::new(ranges.map_err(of_source)?));
         let (sender, receiver) = mpsc::channel::<Arena>(2);
         let receiver = Mutex::new(receiver);
-        let routes: Arc<[_]> =
-            vec![Some(Route { relation: Arc::clone(relation), from: Lsn::ZERO })].into();
+        let routes: Arc<[_]> = vec![Some(Route {
+            relation: Arc::clone(relation),
+            from: Lsn::ZERO,
+        })]
+        .into();
         std::thread::scope(|scope| {
             let loading: Vec<_> = self
                 .loaders
@@ -169,7 +189,9 @@ impl Copy<'_> {
             });
             drop(sender);
             let loaded = loading.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| Err(WriteError::fatal("a loader's thread died")))
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(WriteError::fatal("a loader's thread died")))
             });
             loaded?;
             let rewritten = reading.map_err(of_source)?.into_iter().flatten().next();
@@ -186,9 +208,10 @@ impl Copy<'_> {
         ranges: Arc<Mutex<Vec<CopyRange>>>,
         sender: mpsc::Sender<Arena>,
     ) -> Result<Option<String>, SourceError> {
-        let next =
-            || ranges.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let Some(mut range) = next() else { return Ok(None) };
+        let next = || ranges.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(mut range) = next() else {
+            return Ok(None);
+        };
         let setup = self.setup;
         let mut worker = Worker::open(&setup.url, &setup.application, &self.snapshot).await?;
         let mut decoder = CopyDecoder::new(source, copied_to, Limits::default());
@@ -197,7 +220,10 @@ impl Copy<'_> {
             let mut rows = match worker.copy(table, &range).await? {
                 Copied::Rows(rows) => rows,
                 Copied::Rewritten(reason) => {
-                    ranges.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    ranges
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clear();
                     return Ok(Some(reason));
                 }
             };
@@ -232,11 +258,17 @@ fn load(
 ) -> Result<(), WriteError> {
     let mut loader = loader.lock().unwrap_or_else(PoisonError::into_inner);
     let fail = |error| {
-        receiver.lock().unwrap_or_else(PoisonError::into_inner).close();
+        receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .close();
         Err(error)
     };
     loop {
-        let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let next = receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .blocking_recv();
         let Some(arena) = next else { return Ok(()) };
         if setup.stop.is_stopping() {
             return fail(WriteError::transient("the engine is stopping"));
@@ -271,4 +303,3 @@ pub(super) fn of_source(error: SourceError) -> WriteError {
     };
     made.hint(error.hint)
 }
-

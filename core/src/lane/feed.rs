@@ -27,7 +27,11 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) enum Fed {
     /// A batch, and how many changes for this lane and transaction ends are in it.
-    Batch { batch: Batch, changes: u64, transactions: u64 },
+    Batch {
+        batch: Batch,
+        changes: u64,
+        transactions: u64,
+    },
     /// All read: nothing for this lane lies before this position.
     Tail(Position),
     Stopped,
@@ -148,9 +152,17 @@ impl Feed {
                 let Some((transaction, change)) = first_behind(&arena, last) else {
                     return Ok(None);
                 };
-                let routes = arena.relations().iter().map(|&version| routes.route(version));
+                let routes = arena
+                    .relations()
+                    .iter()
+                    .map(|&version| routes.route(version));
                 let routes = routes.collect::<Result<_, _>>()?;
-                self.loaded.push_back(Loaded { arena, routes, transaction, change });
+                self.loaded.push_back(Loaded {
+                    arena,
+                    routes,
+                    transaction,
+                    change,
+                });
                 Ok(None)
             }
         }
@@ -163,7 +175,9 @@ impl Feed {
         limits: Limits,
         single: bool,
     ) -> Result<Option<Reach>, WriteError> {
-        let Some(front) = self.loaded.front() else { return Ok(None) };
+        let Some(front) = self.loaded.front() else {
+            return Ok(None);
+        };
         let mut reach = Reach {
             arenas: 0,
             transaction: front.transaction,
@@ -179,11 +193,17 @@ impl Feed {
         loop {
             if reach.arenas == self.loaded.len() {
                 let can_wait = !limits.delay.is_zero() && !reach.end.is_inside();
-                let patience = if can_wait { limits.delay } else { Duration::ZERO };
+                let patience = if can_wait {
+                    limits.delay
+                } else {
+                    Duration::ZERO
+                };
                 if self.load(routes, patience)?.is_some() {
                     break;
                 }
-                let Some(next) = self.loaded.get(reach.arenas) else { continue };
+                let Some(next) = self.loaded.get(reach.arenas) else {
+                    continue;
+                };
                 reach.transaction = next.transaction;
                 reach.change = next.change;
             }
@@ -251,7 +271,9 @@ impl Feed {
     fn take(&mut self, reach: &Reach) -> Option<Fed> {
         let mut segments = Vec::with_capacity(reach.arenas + 1);
         for index in 0..=reach.arenas {
-            let Some(loaded) = self.loaded.front_mut() else { break };
+            let Some(loaded) = self.loaded.front_mut() else {
+                break;
+            };
             let is_last = index == reach.arenas;
             if is_last && loaded.change == reach.change && loaded.transaction == reach.transaction {
                 break;
@@ -286,7 +308,11 @@ impl Feed {
         self.is_open = !ends;
         let previous = std::mem::replace(&mut self.given, reach.end.clone());
         let batch = Batch::new(segments, previous, reach.end.clone(), part);
-        Some(Fed::Batch { batch, changes, transactions: reach.transactions })
+        Some(Fed::Batch {
+            batch,
+            changes,
+            transactions: reach.transactions,
+        })
     }
 }
 
@@ -308,9 +334,16 @@ fn first_behind(arena: &Arena, position: &Position) -> Option<(usize, u32)> {
 /// Whether the relations of an arena include another version of a table already in the batch;
 /// otherwise they are added to it.
 fn crosses_version(routes: &[Option<Route>], versions: &mut Vec<(u32, u32)>) -> bool {
-    let news = || routes.iter().flatten().map(|route| (route.relation.oid, route.relation.version));
+    let news = || {
+        routes
+            .iter()
+            .flatten()
+            .map(|route| (route.relation.oid, route.relation.version))
+    };
     let crosses = |&(oid, version): &(u32, u32)| {
-        versions.iter().any(|&(known, at)| known == oid && at != version)
+        versions
+            .iter()
+            .any(|&(known, at)| known == oid && at != version)
     };
     if news().any(|new| crosses(&new)) {
         return true;
@@ -327,7 +360,9 @@ fn crosses_version(routes: &[Option<Route>], versions: &mut Vec<(u32, u32)>) -> 
 fn routed(segment: &Segment) -> u64 {
     let first_commit = segment.arena.transactions().first().map_or(0, commit_lsn);
     let all = segment.routes.iter().all(|route| {
-        route.as_ref().is_some_and(|route| route.from.0 <= first_commit)
+        route
+            .as_ref()
+            .is_some_and(|route| route.from.0 <= first_commit)
     });
     match all {
         true => u64::from(segment.end - segment.first),
@@ -341,7 +376,8 @@ fn commit_lsn(transaction: &RawTransaction) -> u64 {
 
 /// The relations of `batch` that have changes for this lane.
 pub(super) fn relations(batch: &Batch) -> impl Iterator<Item = &Arc<Relation>> {
-    batch.segments().iter().flat_map(|segment| {
-        segment.routes.iter().flatten().map(|route| &route.relation)
-    })
+    batch
+        .segments()
+        .iter()
+        .flat_map(|segment| segment.routes.iter().flatten().map(|route| &route.relation))
 }

@@ -46,7 +46,10 @@ mod tests {
         for failure in 0..40_u32 {
             let longest = Duration::from_millis(100 << failure.min(16)).min(Backoff::LONGEST);
             let wait = backoff.next();
-            assert!(wait <= longest && wait >= longest / 2, "{failure}: {wait:?}");
+            assert!(
+                wait <= longest && wait >= longest / 2,
+                "{failure}: {wait:?}"
+            );
         }
         backoff.succeeded();
         assert!(backoff.next() <= Backoff::FIRST);

@@ -20,7 +20,12 @@ impl Routes {
     /// The routes of `sync` from the source that `relations` belongs to.
     #[must_use]
     pub fn new(sync: Arc<config::Sync>, relations: Arc<Relations>) -> Self {
-        Self { sync, relations, known: HashMap::new(), copied_to: HashMap::new() }
+        Self {
+            sync,
+            relations,
+            known: HashMap::new(),
+            copied_to: HashMap::new(),
+        }
     }
 
     /// Notes that the target's copy of `table` stands for `copied_to`: earlier changes of it are
@@ -39,13 +44,16 @@ impl Routes {
             return Ok(known.as_ref().map(Arc::clone));
         }
         let source = self.relations.get(version).ok_or_else(|| {
-            WriteError::fatal(format!("relation version {version} is not known to the engine"))
+            WriteError::fatal(format!(
+                "relation version {version} is not known to the engine"
+            ))
         })?;
         let relation = match self.sync.selects(&source.source) {
             true => Some(Arc::new(see(&self.sync, &source)?)),
             false => None,
         };
-        self.known.insert(version, relation.as_ref().map(Arc::clone));
+        self.known
+            .insert(version, relation.as_ref().map(Arc::clone));
         Ok(relation)
     }
 
@@ -56,7 +64,11 @@ impl Routes {
     /// As [`relation`](Self::relation).
     pub fn route(&mut self, version: u32) -> Result<Option<Route>, WriteError> {
         Ok(self.relation(version)?.map(|relation| {
-            let from = self.copied_to.get(&relation.source).copied().unwrap_or(Lsn::ZERO);
+            let from = self
+                .copied_to
+                .get(&relation.source)
+                .copied()
+                .unwrap_or(Lsn::ZERO);
             Route { relation, from }
         }))
     }
@@ -87,15 +99,24 @@ fn see(sync: &config::Sync, source: &Relation) -> Result<Relation, WriteError> {
         .collect();
     let place = |index: &usize| kept.iter().position(|kept| kept == index);
     let keep_key = |key: &Vec<usize>| key.iter().map(place).collect::<Option<Vec<usize>>>();
-    relation.columns = kept.iter().map(|&index| source.columns[index].clone()).collect();
+    relation.columns = kept
+        .iter()
+        .map(|&index| source.columns[index].clone())
+        .collect();
     relation.primary_key = keep_key(&source.primary_key).unwrap_or_default();
     relation.unique_keys = source.unique_keys.iter().filter_map(keep_key).collect();
-    let lost = source.key().into_iter().find(|index| place(index).is_none());
+    let lost = source
+        .key()
+        .into_iter()
+        .find(|index| place(index).is_none());
     if let Some(index) = lost {
         let column = &source.columns[index].name;
-        let message = format!("column \"{column}\" of {table} is part of its key and can't be excluded");
+        let message =
+            format!("column \"{column}\" of {table} is part of its key and can't be excluded");
         return Err(WriteError::rejected(message)
-            .hint(format!("remove \"{column}\" from `exclude` of [syncs.*.table.\"{table}\"]"))
+            .hint(format!(
+                "remove \"{column}\" from `exclude` of [syncs.*.table.\"{table}\"]"
+            ))
             .table(table.to_string())
             .column(column));
     }
@@ -134,7 +155,8 @@ mod tests {
 
     fn seen(rule: TableRule) -> Result<Relation, WriteError> {
         let mut sync = config::Sync::default();
-        sync.tables_rules.insert(TableName::new("public", "customers"), rule);
+        sync.tables_rules
+            .insert(TableName::new("public", "customers"), rule);
         see(&sync, &relation())
     }
 
@@ -155,9 +177,15 @@ mod tests {
     #[test]
     fn a_key_column_or_an_unknown_one_can_not_be_excluded() {
         for (name, part) in [("id", "part of its key"), ("nmae", "has no column")] {
-            let error =
-                seen(TableRule { rename: None, exclude: vec![name.to_owned()] }).unwrap_err();
-            assert!(error.message.contains(part) && !error.hint.is_empty(), "{error}");
+            let error = seen(TableRule {
+                rename: None,
+                exclude: vec![name.to_owned()],
+            })
+            .unwrap_err();
+            assert!(
+                error.message.contains(part) && !error.hint.is_empty(),
+                "{error}"
+            );
         }
     }
 }

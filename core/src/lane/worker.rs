@@ -106,7 +106,8 @@ impl HostCalls for LaneHost {
     }
 
     fn count(&self, name: &str, by: u64) {
-        self.status.update(|status| *status.counters.entry(name.to_owned()).or_default() += by);
+        self.status
+            .update(|status| *status.counters.entry(name.to_owned()).or_default() += by);
     }
 
     fn is_stopping(&self) -> bool {
@@ -145,7 +146,11 @@ impl Lane {
         let thread = std::thread::Builder::new()
             .name(format!("lane {}", worker.setup.name()))
             .spawn(move || worker.run())?;
-        Ok(Self { status, canceller, thread })
+        Ok(Self {
+            status,
+            canceller,
+            thread,
+        })
     }
 
     /// Whether its thread has ended.
@@ -156,7 +161,10 @@ impl Lane {
 
     /// Interrupts what its writer is blocked in.
     pub fn cancel(&self) {
-        let canceller = self.canceller.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let canceller = self
+            .canceller
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(canceller) = &*canceller {
             canceller.cancel();
         }
@@ -186,7 +194,9 @@ struct Worker {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("lane", &self.setup.name()).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("lane", &self.setup.name())
+            .finish_non_exhaustive()
     }
 }
 
@@ -241,7 +251,9 @@ impl Worker {
                 return;
             }
         }
-        self.setup.status.update(|status| status.state = State::Stopped);
+        self.setup
+            .status
+            .update(|status| status.state = State::Stopped);
     }
 
     /// From connecting to the next error or the end.
@@ -271,8 +283,10 @@ impl Worker {
         }
         self.prepared.clear();
         let (writer, canceller) = self.setup.open(Role::Stream)?;
-        *self.canceller.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(canceller);
+        *self
+            .canceller
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(canceller);
         Ok(writer)
     }
 
@@ -294,8 +308,7 @@ impl Worker {
                 _ => missing.push(table.clone()),
             }
         }
-        let mut feed =
-            Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
+        let mut feed = Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
         if !missing.is_empty() {
             self.setup.status.update(|status| {
                 status.state = State::Copying;
@@ -380,7 +393,10 @@ impl Worker {
         let mut is_accepted = false;
         let mut advanced = Instant::now();
         loop {
-            let single = self.single_until.as_ref().is_some_and(|until| feed.at() < until);
+            let single = self
+                .single_until
+                .as_ref()
+                .is_some_and(|until| feed.at() < until);
             let patience = if is_accepted && !feed.is_open() {
                 Duration::ZERO
             } else {
@@ -413,7 +429,11 @@ impl Worker {
                         status.lag_seconds = 0.0;
                     });
                 }
-                Fed::Batch { batch, changes, transactions } => {
+                Fed::Batch {
+                    batch,
+                    changes,
+                    transactions,
+                } => {
                     if self.prepare(writer, &batch)? {
                         return Ok(Flow::Again);
                     }
@@ -497,7 +517,9 @@ impl Worker {
                 .hint("stop the other engine, or give one of them another sync name"))
             }
             Written::Moved(found) => {
-                let found = found.as_ref().map_or_else(|| "nothing".to_owned(), Position::to_string);
+                let found = found
+                    .as_ref()
+                    .map_or_else(|| "nothing".to_owned(), Position::to_string);
                 tracing::warn!(lane = %self.setup.name(), %found, expected = %previous,
                     "target's checkpoint has moved; looking at it again");
                 Ok(true)
@@ -509,7 +531,11 @@ impl Worker {
     fn stored(&mut self, position: &Position, given: Given, lag: Option<f64>) {
         self.setup.log.stored(self.setup.id, position.clone());
         self.backoff.succeeded();
-        if self.single_until.as_ref().is_some_and(|until| position >= until) {
+        if self
+            .single_until
+            .as_ref()
+            .is_some_and(|until| position >= until)
+        {
             self.single_until = None;
         }
         self.setup.status.update(|status| {
@@ -578,9 +604,15 @@ fn refuse_other_stream(found: &StreamId, ours: &StreamId) -> Result<(), WriteErr
 fn seconds_since_commit(batch: &Batch) -> Option<f64> {
     const EPOCH_2000: f64 = 946_684_800.0;
     let segment = batch.segments().last()?;
-    let change = segment.arena.changes().get((segment.end as usize).checked_sub(1)?)?;
+    let change = segment
+        .arena
+        .changes()
+        .get((segment.end as usize).checked_sub(1)?)?;
     let commit = segment.arena.transactions()[change.transaction as usize].commit_time;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs_f64();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()?
+        .as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "shown to a tenth of a second")]
     let commit = commit as f64 / 1e6 + EPOCH_2000;
     Some((now - commit).max(0.0))

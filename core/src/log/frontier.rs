@@ -27,7 +27,11 @@ impl Frontier {
     /// One that lags by `redo`.
     #[must_use]
     pub fn new(redo: Duration) -> Self {
-        Self { redo, seen: VecDeque::new(), told: None }
+        Self {
+            redo,
+            seen: VecDeque::new(),
+            told: None,
+        }
     }
 
     /// Notes the lowest stored position as of `now` and returns what the slot may be told: none
@@ -90,10 +94,16 @@ mod tests {
     #[test]
     fn the_slot_is_told_where_the_frontier_was_a_while_ago() {
         let (mut frontier, start) = (Frontier::new(REDO), Instant::now());
-        for (second, lsn, told) in
-            [(0, 100, None), (4, 200, None), (9, 200, None), (10, 300, Some(100)), (13, 300, Some(100)),
-             (14, 300, Some(200)), (20, 300, Some(300)), (60, 300, Some(300))]
-        {
+        for (second, lsn, told) in [
+            (0, 100, None),
+            (4, 200, None),
+            (9, 200, None),
+            (10, 300, Some(100)),
+            (13, 300, Some(100)),
+            (14, 300, Some(200)),
+            (20, 300, Some(300)),
+            (60, 300, Some(300)),
+        ] {
             let found = frontier.observe(seconds(start, second), at(lsn));
             assert_eq!(found, told.map(Lsn), "at second {second}");
         }
@@ -111,7 +121,10 @@ mod tests {
     fn inside_a_transaction_the_slot_stays_before_its_commit() {
         let mut frontier = Frontier::new(Duration::ZERO);
         let inside = Position::inside(Lsn(500), 30);
-        assert_eq!(frontier.observe(Instant::now(), Some(inside)), Some(Lsn(500)));
+        assert_eq!(
+            frontier.observe(Instant::now(), Some(inside)),
+            Some(Lsn(500))
+        );
     }
 
     #[test]
@@ -119,10 +132,23 @@ mod tests {
         let (mut frontier, start) = (Frontier::new(REDO), Instant::now());
         frontier.observe(start, at(100));
         frontier.observe(seconds(start, 5), at(900));
-        assert_eq!(frontier.observe(seconds(start, 10), at(900)), Some(Lsn(100)));
-        assert_eq!(frontier.observe(seconds(start, 12), at(400)), Some(Lsn(100)));
-        assert_eq!(frontier.observe(seconds(start, 16), at(400)), Some(Lsn(100)), "not 900");
-        assert_eq!(frontier.observe(seconds(start, 22), at(400)), Some(Lsn(400)));
+        assert_eq!(
+            frontier.observe(seconds(start, 10), at(900)),
+            Some(Lsn(100))
+        );
+        assert_eq!(
+            frontier.observe(seconds(start, 12), at(400)),
+            Some(Lsn(100))
+        );
+        assert_eq!(
+            frontier.observe(seconds(start, 16), at(400)),
+            Some(Lsn(100)),
+            "not 900"
+        );
+        assert_eq!(
+            frontier.observe(seconds(start, 22), at(400)),
+            Some(Lsn(400))
+        );
         // What was told can't be taken back.
         assert_eq!(frontier.observe(seconds(start, 23), at(50)), Some(Lsn(400)));
         assert_eq!(frontier.observe(seconds(start, 40), at(50)), Some(Lsn(400)));
@@ -134,8 +160,14 @@ mod tests {
         frontier.observe(start, at(100));
         frontier.observe(seconds(start, 10), at(200));
         assert_eq!(frontier.observe(seconds(start, 30), None), Some(Lsn(100)));
-        assert_eq!(frontier.observe(seconds(start, 31), at(200)), Some(Lsn(100)));
-        assert_eq!(frontier.observe(seconds(start, 41), at(200)), Some(Lsn(200)));
+        assert_eq!(
+            frontier.observe(seconds(start, 31), at(200)),
+            Some(Lsn(100))
+        );
+        assert_eq!(
+            frontier.observe(seconds(start, 41), at(200)),
+            Some(Lsn(200))
+        );
     }
 
     #[test]
@@ -143,9 +175,16 @@ mod tests {
         let (mut frontier, start) = (Frontier::new(REDO), Instant::now());
         for milli in 0..60_000u64 {
             let told = frontier.observe(start + Duration::from_millis(milli), at(milli + 1));
-            assert!(frontier.seen.len() <= GRAIN as usize + 3, "{}", frontier.seen.len());
+            assert!(
+                frontier.seen.len() <= GRAIN as usize + 3,
+                "{}",
+                frontier.seen.len()
+            );
             let lag = milli + 1 - told.map_or(0, |lsn| lsn.0);
-            assert!(milli < 11_000 || (10_000..10_500).contains(&lag), "lag {lag} at {milli}");
+            assert!(
+                milli < 11_000 || (10_000..10_500).contains(&lag),
+                "lag {lag} at {milli}"
+            );
         }
     }
 }

@@ -23,10 +23,14 @@
 mod cursor;
 mod frontier;
 mod segment;
+#[cfg(test)]
+mod soak;
 mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod waiting;
 
 pub use cursor::{Cursor, Next};
 pub use frontier::Frontier;

@@ -78,11 +78,15 @@ impl Place {
             let path = self.segment.path.display();
             io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("segment file {path} is damaged at byte {}: {what}", self.offset),
+                format!(
+                    "segment file {path} is damaged at byte {}: {what}",
+                    self.offset
+                ),
             )
         };
         let (header, arena) = bytes.split_at(HEADER);
-        let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap_or_default());
+        let word =
+            |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap_or_default());
         if word(0) != self.length || header[8..] != self.number.to_le_bytes() {
             return Err(damaged("another record lies there"));
         }
@@ -109,11 +113,19 @@ impl Spiller {
         fs_err::create_dir_all(folder)?;
         for entry in fs_err::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "segment") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "segment")
+            {
                 fs_err::remove_file(path)?;
             }
         }
-        Ok(Self { folder: folder.to_owned(), current: None, made: 0, scratch: Vec::new() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            current: None,
+            made: 0,
+            scratch: Vec::new(),
+        })
     }
 
     /// Writes `arena`, the log's entry `number`. After an error nothing refers to what may have
@@ -142,7 +154,12 @@ impl Spiller {
         }
         self.scratch.clear();
         self.scratch.shrink_to(KEPT_SCRATCH);
-        written.map(|()| Place { segment, offset, length, number })
+        written.map(|()| Place {
+            segment,
+            offset,
+            length,
+            number,
+        })
     }
 
     /// The segment that is being filled, unless all that was in it has gone.
@@ -155,7 +172,10 @@ impl Spiller {
         self.made += 1;
         let path = self.folder.join(format!("{:08}.segment", self.made));
         let file = File::create(&path)?;
-        let segment = Arc::new(Segment { path, writing: Mutex::new(Some(file)) });
+        let segment = Arc::new(Segment {
+            path,
+            writing: Mutex::new(Some(file)),
+        });
         segment.append(MAGIC)?;
         Ok((segment, MAGIC.len() as u64))
     }
@@ -185,7 +205,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spiller = Spiller::new(folder.path()).unwrap();
         let places: Vec<_> = (0..3u64)
-            .map(|number| spiller.write(number, &arena(&format!("row {number}"))).unwrap())
+            .map(|number| {
+                spiller
+                    .write(number, &arena(&format!("row {number}")))
+                    .unwrap()
+            })
             .collect();
         for (number, place) in places.iter().enumerate() {
             let (mut read, mut written) = (Vec::new(), Vec::new());

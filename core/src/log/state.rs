@@ -93,7 +93,15 @@ impl State {
         let read = Cursor(self.first + covered as u64);
         // A wish that the lane return, uttered while it was joining again, isn't lost.
         let is_woken = self.lanes.get(&id).is_some_and(|lane| lane.is_woken);
-        self.lanes.insert(id, Lane { stored, read, is_woken, is_parked: false });
+        self.lanes.insert(
+            id,
+            Lane {
+                stored,
+                read,
+                is_woken,
+                is_parked: false,
+            },
+        );
         self.release();
         read
     }
@@ -139,9 +147,15 @@ impl State {
     pub(super) fn read(&mut self, id: LaneId, cursor: Cursor) -> Option<Read> {
         let lane = self.lanes.get_mut(&id).filter(|lane| !lane.is_parked)?;
         let is_woken = std::mem::take(&mut lane.is_woken);
-        let Some(index) = cursor.0.checked_sub(self.first) else { return Some(Read::Released) };
-        let entry = usize::try_from(index).ok().and_then(|index| self.entries.get(index));
-        let Some(entry) = entry else { return Some(Read::End { is_woken }) };
+        let Some(index) = cursor.0.checked_sub(self.first) else {
+            return Some(Read::Released);
+        };
+        let entry = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.entries.get(index));
+        let Some(entry) = entry else {
+            return Some(Read::End { is_woken });
+        };
         lane.read = lane.read.max(cursor.next());
         Some(Read::Found(entry.kept.clone()))
     }
@@ -155,9 +169,13 @@ impl State {
         if self.is_stopped || self.memory == 0 || self.memory + size <= self.budget {
             return Room::Enough;
         }
-        let Some(lead) = self.reading().map(|lane| lane.read).max() else { return Room::Enough };
+        let Some(lead) = self.reading().map(|lane| lane.read).max() else {
+            return Room::Enough;
+        };
         let behind_lead = lead.0.checked_sub(self.first).and_then(|index| {
-            self.entries.get(usize::try_from(index).ok()?).map(|entry| entry.before)
+            self.entries
+                .get(usize::try_from(index).ok()?)
+                .map(|entry| entry.before)
         });
         let unread = self.appended - behind_lead.unwrap_or(self.appended);
         let oldest = usize::try_from(self.resident - self.first).unwrap_or(usize::MAX);
@@ -175,9 +193,9 @@ impl State {
     pub(super) fn spilled(&mut self, number: u64, place: Place) {
         self.spills += 1;
         // It may have been let go meanwhile.
-        let entry = number.checked_sub(self.first).and_then(|index| {
-            self.entries.get_mut(usize::try_from(index).ok()?)
-        });
+        let entry = number
+            .checked_sub(self.first)
+            .and_then(|index| self.entries.get_mut(usize::try_from(index).ok()?));
         if let Some(entry) = entry
             && let Kept::Memory(arena) = &entry.kept
         {
@@ -193,7 +211,11 @@ impl State {
         self.memory += arena.size();
         let before = self.appended;
         self.appended += arena.size() as u64;
-        self.entries.push_back(Entry { end, before, kept: Kept::Memory(arena) });
+        self.entries.push_back(Entry {
+            end,
+            before,
+            kept: Kept::Memory(arena),
+        });
         // Without a lane that reads, nobody needs it.
         self.release();
     }
@@ -210,7 +232,9 @@ impl State {
             if !self.reading().all(is_done) {
                 break;
             }
-            let Some(Entry { end, kept, .. }) = self.entries.pop_front() else { break };
+            let Some(Entry { end, kept, .. }) = self.entries.pop_front() else {
+                break;
+            };
             if let Kept::Memory(arena) = kept {
                 self.memory -= arena.size();
             }

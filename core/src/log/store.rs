@@ -50,7 +50,10 @@ impl Log {
     /// The folder can't be made or cleaned.
     pub fn new(folder: &Path, budget: u64, start: Position) -> Result<Self, LogError> {
         Ok(Self {
-            state: Mutex::new(State::new(usize::try_from(budget).unwrap_or(usize::MAX), start)),
+            state: Mutex::new(State::new(
+                usize::try_from(budget).unwrap_or(usize::MAX),
+                start,
+            )),
             spiller: Mutex::new(Spiller::new(folder)?),
             arrived: Condvar::new(),
             room: Notify::new(),
@@ -150,7 +153,9 @@ impl Log {
             if state.is_stopped {
                 return Ok(Next::Stopped);
             }
-            let Some(found) = state.read(lane, cursor) else { return Ok(Next::Stopped) };
+            let Some(found) = state.read(lane, cursor) else {
+                return Ok(Next::Stopped);
+            };
             match found {
                 Read::Found(kept) => {
                     drop(state);

@@ -23,7 +23,11 @@ pub struct PluginError {
 
 impl PluginError {
     pub(super) fn new(path: &Path, message: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), message: message.into(), hint: None }
+        Self {
+            path: path.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -50,13 +54,20 @@ pub(super) fn refuse_writable_by_others(path: &Path) -> Result<(), PluginError> 
 pub(super) fn sha256(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut fs_err::File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// Loads the file, after its plain symbol said that it speaks this ABI.
 pub(super) fn load(path: &Path) -> Result<WriterModule_Ref, PluginError> {
     refuse_writable_by_others(path)?;
-    let rebuild = format!("rebuild it with tahr-plugin-api {}", env!("CARGO_PKG_VERSION"));
+    let rebuild = format!(
+        "rebuild it with tahr-plugin-api {}",
+        env!("CARGO_PKG_VERSION")
+    );
     // SAFETY: loading a library runs its initializers. The file is named and placed as a plugin,
     // and nobody but its owner and root could have put it there.
     let library = unsafe { libloading::Library::new(path) }
@@ -66,7 +77,10 @@ pub(super) fn load(path: &Path) -> Result<WriterModule_Ref, PluginError> {
         // SAFETY: as above.
         .map(|symbol| unsafe { **symbol })
         .map_err(|_| {
-            PluginError::new(path, "is not a tahr plugin: it has no symbol `tahr_plugin_abi`")
+            PluginError::new(
+                path,
+                "is not a tahr plugin: it has no symbol `tahr_plugin_abi`",
+            )
         })?;
     if version != ABI_VERSION {
         return Err(PluginError::new(

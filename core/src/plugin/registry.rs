@@ -34,7 +34,10 @@ impl Registry {
     /// that went wrong is returned beside what did not.
     #[must_use]
     pub fn scan(folders: &[PathBuf]) -> (Self, Vec<PluginError>) {
-        let mut registry = Self { plugins: BTreeMap::new(), folders: folders.to_vec() };
+        let mut registry = Self {
+            plugins: BTreeMap::new(),
+            folders: folders.to_vec(),
+        };
         let mut errors = Vec::new();
         for folder in folders {
             for path in candidates(folder) {
@@ -58,10 +61,15 @@ impl Registry {
     /// There is none; says where it was looked for, what there is, and which name is near.
     pub fn get(&self, name: &str) -> Result<&Plugin, crate::Error> {
         self.plugins.get(name).ok_or_else(|| {
-            let folders: Vec<_> =
-                self.folders.iter().map(|folder| folder.display().to_string()).collect();
+            let folders: Vec<_> = self
+                .folders
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect();
             let names: Vec<_> = self.plugins.keys().map(String::as_str).collect();
-            let nearest = names.iter().find(|known| strsim::jaro_winkler(known, name) > 0.8);
+            let nearest = names
+                .iter()
+                .find(|known| strsim::jaro_winkler(known, name) > 0.8);
             let hint = match nearest {
                 Some(nearest) => format!("did you mean \"{nearest}\"?"),
                 None if names.is_empty() => {
@@ -90,7 +98,10 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             name.starts_with("libtahr_") && name.ends_with(std::env::consts::DLL_SUFFIX)
         })
         .collect();
@@ -100,9 +111,14 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
 
 fn open(path: &Path) -> Result<Plugin, PluginError> {
     let module = file::load(path)?;
-    let description =
-        module.description().map_err(|error| PluginError::new(path, error.to_string()))?;
-    let sha256 =
-        file::sha256(path).map_err(|error| PluginError::new(path, error.to_string()))?;
-    Ok(Plugin { description, module, path: path.to_owned(), sha256 })
+    let description = module
+        .description()
+        .map_err(|error| PluginError::new(path, error.to_string()))?;
+    let sha256 = file::sha256(path).map_err(|error| PluginError::new(path, error.to_string()))?;
+    Ok(Plugin {
+        description,
+        module,
+        path: path.to_owned(),
+        sha256,
+    })
 }

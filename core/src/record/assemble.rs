@@ -17,12 +17,18 @@ pub struct Limits {
     /// Changes in one arena.
     pub changes: usize,
     /// Bytes in one arena; a single larger row makes a larger arena.
+    ///
+    /// An arena that is half full is not shared with a further transaction, so one that takes up
+    /// to half of the limits is never split for want of room.
     pub bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { changes: 8192, bytes: 2 << 20 }
+        Self {
+            changes: 8192,
+            bytes: 2 << 20,
+        }
     }
 }
 
@@ -77,6 +83,8 @@ struct Open {
 struct Known {
     relation: Arc<Relation>,
     bytes_columns: Box<[bool]>,
+    /// For each column, whether it belongs to the replica identity.
+    identity: Box<[bool]>,
 }
 
 impl Assembler {
@@ -96,14 +104,26 @@ impl Assembler {
     /// Announces a table's schema. Returns the arena so far where it holds changes of another
     /// version: an arena never crosses one.
     pub fn relation(&mut self, relation: Arc<Relation>) -> Option<Arena> {
-        let changed = self
-            .known
-            .get(&relation.oid)
-            .is_some_and(|known| known.relation.version != relation.version);
-        let arena = if changed { self.cut() } else { None };
+        let is_crossed = self.known.get(&relation.oid).is_some_and(|known| {
+            let version = known.relation.version;
+            version != relation.version && self.builder.refers_to(version)
+        });
+        let arena = if is_crossed { self.cut() } else { None };
         self.last = None;
         let bytes_columns = value::bytes_columns(&relation);
-        self.known.insert(relation.oid, Known { relation, bytes_columns });
+        let identity = relation
+            .columns
+            .iter()
+            .map(|column| column.in_identity)
+            .collect();
+        self.known.insert(
+            relation.oid,
+            Known {
+                relation,
+                bytes_columns,
+                identity,
+            },
+        );
         arena
     }
 
@@ -115,10 +135,21 @@ impl Assembler {
     /// The message doesn't fit what came before; the assembler is of no use then.
     pub fn message(&mut self, message: &Message<'_>) -> Result<Option<Arena>, AssemblyError> {
         match *message {
-            Message::Begin { commit_lsn, commit_time_micros, xid } => {
+            Message::Begin {
+                commit_lsn,
+                commit_time_micros,
+                xid,
+            } => {
                 self.begin(commit_lsn, commit_time_micros, xid)?;
             }
-            Message::Commit { end_lsn, .. } => return self.commit(end_lsn),
+            Message::Commit {
+                commit_lsn,
+                end_lsn,
+                ..
+            } => {
+                self.commit(commit_lsn, end_lsn)?;
+                return Ok(self.is_filled_to(2).then(|| self.cut()).flatten());
+            }
             Message::Insert { relation, new } => {
                 if self.count_row()? {
                     let new = self.row(relation, &new, None)?;
@@ -127,13 +158,12 @@ impl Assembler {
             }
             Message::Update { relation, old, new } => {
                 if self.count_row()? {
-                    let full = old.filter(|old| old.kind == OldTupleKind::Full);
-                    let (old, flags) = match old {
-                        Some(old) => (Some(self.row(relation, &old.tuple, None)?), key_flag(&old)),
+                    let (before, flags) = match &old {
+                        Some(old) => (Some(self.row(relation, &old.tuple, None)?), key_flag(old)),
                         None => (None, 0),
                     };
-                    let new = self.row(relation, &new, full.map(|full| full.tuple))?;
-                    self.change(Op::Update, flags, relation, old, Some(new));
+                    let new = self.row(relation, &new, old.as_ref())?;
+                    self.change(Op::Update, flags, relation, before, Some(new));
                 }
             }
             Message::Delete { relation, old } => {
@@ -142,10 +172,18 @@ impl Assembler {
                     self.change(Op::Delete, key_flag(&old), relation, Some(row), None);
                 }
             }
-            Message::Truncate { cascade, restart_identity, ref relations } => {
+            Message::Truncate {
+                cascade,
+                restart_identity,
+                ref relations,
+            } => {
                 if self.count_row()? {
                     let flags = if cascade { Change::CASCADE } else { 0 }
-                        | if restart_identity { Change::RESTART_IDENTITY } else { 0 };
+                        | if restart_identity {
+                            Change::RESTART_IDENTITY
+                        } else {
+                            0
+                        };
                     for &relation in relations {
                         self.number(relation)?;
                         self.change(Op::Truncate, flags, relation, None, None);
@@ -157,7 +195,7 @@ impl Assembler {
             | Message::Origin { .. }
             | Message::Logical(_) => {}
         }
-        Ok(self.is_full().then(|| self.cut()).flatten())
+        Ok(self.is_filled_to(1).then(|| self.cut()).flatten())
     }
 
     fn begin(&mut self, commit_lsn: Lsn, commit_time: i64, xid: u32) -> Result<(), AssemblyError> {
@@ -170,31 +208,46 @@ impl Assembler {
             _ if is_resumed => self.resume.ordinal,
             _ => 0,
         };
-        self.open =
-            Some(Open { commit_lsn, commit_time, xid, ordinal: 0, skip });
+        self.open = Some(Open {
+            commit_lsn,
+            commit_time,
+            xid,
+            ordinal: 0,
+            skip,
+        });
         if skip != u64::MAX {
-            self.builder.begin(commit_lsn.0, commit_time, xid, is_resumed.then_some(skip));
+            self.builder
+                .begin(commit_lsn.0, commit_time, xid, is_resumed.then_some(skip));
         }
         Ok(())
     }
 
     /// Counts a row message; whether it is to be taken.
     fn count_row(&mut self) -> Result<bool, AssemblyError> {
-        let open = self.open.as_mut().ok_or(AssemblyError::Misplaced("a row"))?;
+        let open = self
+            .open
+            .as_mut()
+            .ok_or(AssemblyError::Misplaced("a row"))?;
         open.ordinal += 1;
         Ok(open.ordinal > open.skip)
     }
 
-    fn commit(&mut self, end_lsn: Lsn) -> Result<Option<Arena>, AssemblyError> {
-        let open = self.open.take().ok_or(AssemblyError::Misplaced("a commit"))?;
+    fn commit(&mut self, commit_lsn: Lsn, end_lsn: Lsn) -> Result<(), AssemblyError> {
+        let open = self
+            .open
+            .take()
+            .filter(|open| open.commit_lsn == commit_lsn);
+        let open = open.ok_or(AssemblyError::Misplaced("a commit"))?;
         if open.skip != u64::MAX {
-            self.builder.commit(end_lsn.0, open.ordinal);
+            self.builder.commit(end_lsn.0, open.ordinal.max(open.skip));
         }
-        Ok(self.is_full().then(|| self.cut()).flatten())
+        Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        self.builder.changes() >= self.limits.changes || self.builder.used() >= self.limits.bytes
+    /// Whether one `part`th of the limits is reached.
+    fn is_filled_to(&self, part: usize) -> bool {
+        self.builder.changes() >= self.limits.changes / part
+            || self.builder.used() >= self.limits.bytes / part
     }
 
     /// The arena's number for the table of OID `oid`.
@@ -204,20 +257,27 @@ impl Assembler {
         {
             return Ok(number);
         }
-        let known = self.known.get(&oid).ok_or(AssemblyError::UnknownRelation(oid))?;
+        let known = self
+            .known
+            .get(&oid)
+            .ok_or(AssemblyError::UnknownRelation(oid))?;
         let number = self.builder.relation(known.relation.version);
         self.last = Some((oid, number));
         Ok(number)
     }
 
-    /// Adds a row's values. An unchanged value is taken from `old`, where the source sent it.
+    /// Adds a row's values. An unchanged value is taken from `old`, where the source sent it: in
+    /// a whole old row, and in an old key whose value was too large to lie in the row itself.
     fn row(
         &mut self,
         oid: u32,
         tuple: &Tuple<'_>,
-        old: Option<Tuple<'_>>,
+        old: Option<&OldTuple<'_>>,
     ) -> Result<u32, AssemblyError> {
-        let known = self.known.get(&oid).ok_or(AssemblyError::UnknownRelation(oid))?;
+        let known = self
+            .known
+            .get(&oid)
+            .ok_or(AssemblyError::UnknownRelation(oid))?;
         if tuple.len() != known.bytes_columns.len() {
             return Err(AssemblyError::WrongWidth {
                 table: known.relation.source.to_string(),
@@ -226,11 +286,13 @@ impl Assembler {
             });
         }
         let start = self.builder.start_row();
-        let mut old = old.map(|old| old.values());
-        for (value, &is_bytes) in tuple.values().zip(&known.bytes_columns) {
+        let is_whole = old.is_some_and(|old| old.kind == OldTupleKind::Full);
+        let mut old = old.map(|old| old.tuple.values());
+        let columns = known.bytes_columns.iter().zip(&known.identity);
+        for (value, (&is_bytes, &in_identity)) in tuple.values().zip(columns) {
             let before = old.as_mut().and_then(Iterator::next);
             let value = match (value, before) {
-                (TupleValue::Unchanged, Some(before)) => before,
+                (TupleValue::Unchanged, Some(before)) if is_whole || in_identity => before,
                 (value, _) => value,
             };
             match value {
@@ -261,21 +323,26 @@ impl Assembler {
             return None;
         }
         self.last = None;
-        let capacity = (self.builder.changes(), self.builder.values(), self.builder.data_len());
-        if let Some(open) = open {
-            self.builder.split(open.ordinal);
-        }
+        let capacity = (
+            self.builder.changes(),
+            self.builder.values(),
+            self.builder.data_len(),
+        );
+        let goes_on = match open {
+            // What it left here, or an earlier arena holds, is continued in the next one.
+            Some(open) if self.builder.split(open.ordinal) => Some(open.ordinal),
+            _ => None,
+        };
         let arena = self.builder.finish();
         // The next arena is probably like this one: one allocation instead of a dozen doublings.
+        // A single large row makes no difference to it.
         let (changes, values, bytes) = capacity;
-        self.builder = ArenaBuilder::with_capacity(changes, values, bytes);
+        self.builder = ArenaBuilder::with_capacity(changes, values, bytes.min(self.limits.bytes));
         if let Some(open) = &self.open
             && open.skip != u64::MAX
         {
-            // Rows passed over count as in: an earlier arena of the log holds them.
-            let ordinal = open.ordinal.max(open.skip);
-            let continued_at = (ordinal > 0).then_some(ordinal);
-            self.builder.begin(open.commit_lsn.0, open.commit_time, open.xid, continued_at);
+            self.builder
+                .begin(open.commit_lsn.0, open.commit_time, open.xid, goes_on);
         }
         Some(arena)
     }
@@ -312,3 +379,9 @@ fn key_flag(old: &OldTuple<'_>) -> u8 {
     }
 }
 
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod torture;

@@ -71,7 +71,10 @@ impl CopyDecoder {
                 self.builder.push_null();
             } else if field.contains(&b'\\') {
                 if !unescape(field, &mut self.scratch) {
-                    return Err(Self::of(&self.relation, "a backslash at the end of a value"));
+                    return Err(Self::of(
+                        &self.relation,
+                        "a backslash at the end of a value",
+                    ));
                 }
                 value::push(&mut self.builder, is_bytes, &self.scratch);
             } else {
@@ -83,7 +86,8 @@ impl CopyDecoder {
             return Err(self.error("too many values"));
         }
         let relation = self.builder.relation(self.relation.version);
-        self.builder.change(Op::Insert, 0, relation, None, Some(start), self.rows);
+        self.builder
+            .change(Op::Insert, 0, relation, None, Some(start), self.rows);
         self.rows += 1;
         let is_full = self.builder.changes() >= self.limits.changes
             || self.builder.used() >= self.limits.bytes;
@@ -96,9 +100,14 @@ impl CopyDecoder {
             return None;
         }
         self.builder.commit(self.copied_to.0, self.rows);
-        let (changes, values, bytes) =
-            (self.builder.changes(), self.builder.values(), self.builder.data_len());
+        let (changes, values, bytes) = (
+            self.builder.changes(),
+            self.builder.values(),
+            self.builder.data_len(),
+        );
         let arena = self.builder.finish();
+        // A single large row makes no difference to the next arena.
+        let bytes = bytes.min(self.limits.bytes);
         self.builder = ArenaBuilder::with_capacity(changes, values, bytes);
         Some(arena)
     }
@@ -108,7 +117,10 @@ impl CopyDecoder {
     }
 
     fn of(relation: &Relation, problem: &'static str) -> CopyError {
-        CopyError { table: relation.source.to_string(), problem }
+        CopyError {
+            table: relation.source.to_string(),
+            problem,
+        }
     }
 }
 
@@ -144,20 +156,35 @@ mod tests {
     fn relation(kinds: &[ValueKind]) -> Arc<Relation> {
         let columns = kinds
             .iter()
-            .map(|&kind| Column { kind, ..Column::default() })
+            .map(|&kind| Column {
+                kind,
+                ..Column::default()
+            })
             .collect();
-        Arc::new(Relation { version: 1, columns, ..Relation::default() })
+        Arc::new(Relation {
+            version: 1,
+            columns,
+            ..Relation::default()
+        })
     }
 
     #[test]
     fn escapes_nulls_and_bytes_are_decoded() {
         let relation = relation(&[ValueKind::Text, ValueKind::Bytes, ValueKind::Text]);
         let mut decoder = CopyDecoder::new(relation, Lsn(9), Limits::default());
-        assert!(decoder.row(b"a\\tb\\\\c\\n\\r\\N\t\\\\x00ff\t\\N\n").unwrap().is_none());
+        assert!(
+            decoder
+                .row(b"a\\tb\\\\c\\n\\r\\N\t\\\\x00ff\t\\N\n")
+                .unwrap()
+                .is_none()
+        );
         assert!(decoder.row(b"\t\\N\t\xc3\xa4\n").unwrap().is_none());
         let arena = decoder.finish().unwrap();
         let value = |index, kind| arena.value(index, kind);
-        assert_eq!(value(0, ValueKind::Text), Value::Text(ValueKind::Text, "a\tb\\c\n\rN"));
+        assert_eq!(
+            value(0, ValueKind::Text),
+            Value::Text(ValueKind::Text, "a\tb\\c\n\rN")
+        );
         assert_eq!(value(1, ValueKind::Bytes), Value::Bytes(&[0, 255]));
         assert_eq!(value(2, ValueKind::Text), Value::Null);
         assert_eq!(value(3, ValueKind::Text), Value::Text(ValueKind::Text, ""));
@@ -175,5 +202,46 @@ mod tests {
         for wrong in [&b"a\n"[..], b"a\tb\tc\n", b"a\tb", b"a\tb\\\n"] {
             assert!(new().row(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn rows_come_in_arenas_of_their_own_and_are_counted_through() {
+        let limits = Limits {
+            changes: 2,
+            ..Limits::default()
+        };
+        let mut decoder = CopyDecoder::new(relation(&[ValueKind::Text]), Lsn(9), limits);
+        let mut arenas = Vec::new();
+        for line in [&b"a\n"[..], b"\n", b"\\.\n", b"d\n", b"e\n"] {
+            arenas.extend(decoder.row(line).unwrap());
+        }
+        arenas.extend(decoder.finish());
+        assert!(decoder.finish().is_none());
+        let ordinals: Vec<Vec<_>> = arenas
+            .iter()
+            .map(|arena| {
+                arena
+                    .changes()
+                    .iter()
+                    .map(|change| change.ordinal)
+                    .collect()
+            })
+            .collect();
+        assert_eq!(ordinals, [vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(
+            arenas[1].value(0, ValueKind::Text),
+            Value::Text(ValueKind::Text, ".")
+        );
+    }
+
+    #[test]
+    fn a_table_without_columns_has_rows() {
+        let mut decoder = CopyDecoder::new(relation(&[]), Lsn(9), Limits::default());
+        decoder.row(b"\n").unwrap();
+        decoder.row(b"\n").unwrap();
+        assert!(decoder.row(b"a\n").is_err());
+        let mut decoder = CopyDecoder::new(relation(&[]), Lsn(9), Limits::default());
+        decoder.row(b"\n").unwrap();
+        assert_eq!(decoder.finish().unwrap().changes().len(), 1);
     }
 }

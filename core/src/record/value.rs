@@ -21,5 +21,9 @@ pub(super) fn push(builder: &mut ArenaBuilder, is_bytes: bool, text: &[u8]) {
 
 /// For each column of `relation`, whether it holds bytes.
 pub(super) fn bytes_columns(relation: &Relation) -> Box<[bool]> {
-    relation.columns.iter().map(|column| column.kind == ValueKind::Bytes).collect()
+    relation
+        .columns
+        .iter()
+        .map(|column| column.kind == ValueKind::Bytes)
+        .collect()
 }

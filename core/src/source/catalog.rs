@@ -256,7 +256,11 @@ fn table(facts: &Row, columns: &[Row], keys: &[Row], kinds: &HashMap<u32, ValueK
 /// # Errors
 /// The connection broke.
 pub async fn type_name(client: &Client, oid: u32, modifier: i32) -> Result<String, SourceError> {
-    let row = client.query_one("SELECT pg_catalog.format_type($1, $2)", &[&oid, &modifier]).await;
+    let row = client
+        .query_one("SELECT pg_catalog.format_type($1, $2)", &[&oid, &modifier])
+        .await;
     let row = row.map_err(|error| SourceError::sql("read the name of a type", &error))?;
-    Ok(row.get::<_, Option<String>>(0).unwrap_or_else(|| "text".to_owned()))
+    Ok(row
+        .get::<_, Option<String>>(0)
+        .unwrap_or_else(|| "text".to_owned()))
 }

@@ -6,8 +6,8 @@ use tahr_plugin_api::{Lsn, TableName};
 use tahr_postgres_connect::Url;
 
 use super::{
-    Blocker, Identity, Owner, Publication, Request, Severity, Slot, SourceError, Table, object_name,
-    preflight,
+    Blocker, Identity, Owner, Publication, Request, Severity, Slot, SourceError, Table,
+    object_name, preflight,
 };
 use crate::{
     Error, Faults,
@@ -83,7 +83,10 @@ impl Opened {
         source: &Source,
     ) -> Result<Result<Self, Faults>, SourceError> {
         let url = parse(source)?;
-        let owner = Owner { engine: config.engine.name.clone(), source: name.to_owned() };
+        let owner = Owner {
+            engine: config.engine.name.clone(),
+            source: name.to_owned(),
+        };
         let application = application(&owner.engine);
         let wanted = |table: &TableName| is_wanted(config, name, table);
         let request = Request {
@@ -113,15 +116,20 @@ impl Opened {
         let publication = source.publication.clone().unwrap_or_else(|| made.clone());
         let slot = source.slot.clone().unwrap_or(made);
         if source.publication.is_none() {
-            let tables: Vec<_> =
-                report.tables.iter().map(|table| table.relation.source.clone()).collect();
+            let tables: Vec<_> = report
+                .tables
+                .iter()
+                .map(|table| table.relation.source.clone())
+                .collect();
             Publication::ensure(&client, &publication, &owner, &tables).await?;
         }
         let confirmed = match Slot::find(&client, &slot).await? {
             Some(found) => match found.confirmed_flush {
                 Some(confirmed) => confirmed,
                 None => {
-                    return Err(SourceError::unusable(format!("slot \"{slot}\" is no logical slot")));
+                    return Err(SourceError::unusable(format!(
+                        "slot \"{slot}\" is no logical slot"
+                    )));
                 }
             },
             None => {
@@ -158,7 +166,8 @@ impl Opened {
         let row = client.query_one(sql, &[]).await;
         let row = row.map_err(|error| SourceError::sql("mark the present", &error))?;
         let text: String = row.get(0);
-        text.parse().map_err(|_| SourceError::unusable("the source returned no LSN"))
+        text.parse()
+            .map_err(|_| SourceError::unusable("the source returned no LSN"))
     }
 }
 

@@ -6,7 +6,7 @@
 //! the slot is told only what every lane has stored, `redo` later.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use pgwire_replication::{ReplicationClient, ReplicationEvent};
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
-use tahr_postgres_connect::{Replication, Session, Url};
+use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{SourceError, catalog};
 use crate::{
@@ -61,8 +61,14 @@ impl SourceCell {
     /// A source that is not streaming yet.
     #[must_use]
     pub fn new(source: &str) -> Self {
-        let status = SourceStatus { source: source.to_owned(), ..SourceStatus::default() };
-        Self { status: Mutex::new(status), failure: Mutex::default() }
+        let status = SourceStatus {
+            source: source.to_owned(),
+            ..SourceStatus::default()
+        };
+        Self {
+            status: Mutex::new(status),
+            failure: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, SourceStatus> {
@@ -83,7 +89,10 @@ impl SourceCell {
     /// Why its reader has ended, once it has.
     #[must_use]
     pub fn take_failure(&self) -> Option<SourceError> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -117,7 +126,11 @@ impl Reader {
     /// won't help: then its cell holds the failure.
     pub async fn run(self) {
         if let Err(error) = self.read().await {
-            *self.status.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            *self
+                .status
+                .failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     }
 
@@ -162,7 +175,10 @@ impl Reader {
         });
         let failed = |error| SourceError::replication(&self.url, &error);
         let mut client = ReplicationClient::connect(config).await.map_err(failed)?;
-        client.wait_started().await.map_err(failed)?;
+        let started = tokio::time::timeout(self.url.connect_timeout(), client.wait_started()).await;
+        started
+            .map_err(|_| ConnectError::timeout(&self.url))?
+            .map_err(failed)?;
         self.status.update(|status| status.is_streaming = true);
         let mut stream = Stream {
             reader: self,
@@ -238,12 +254,20 @@ impl Stream<'_> {
     async fn event(&mut self, event: ReplicationEvent) -> Result<(), SourceError> {
         let message = match &event {
             ReplicationEvent::XLogData { data, .. } => decode(data).map_err(malformed)?,
-            ReplicationEvent::Begin { final_lsn, xid, commit_time_micros } => Message::Begin {
+            ReplicationEvent::Begin {
+                final_lsn,
+                xid,
+                commit_time_micros,
+            } => Message::Begin {
                 commit_lsn: Lsn(final_lsn.0),
                 commit_time_micros: *commit_time_micros,
                 xid: *xid,
             },
-            ReplicationEvent::Commit { lsn, end_lsn, commit_time_micros } => Message::Commit {
+            ReplicationEvent::Commit {
+                lsn,
+                end_lsn,
+                commit_time_micros,
+            } => Message::Commit {
                 flags: 0,
                 commit_lsn: Lsn(lsn.0),
                 end_lsn: Lsn(end_lsn.0),
@@ -284,8 +308,7 @@ impl Stream<'_> {
     async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
         let appended = self.reader.log.append(arena).await;
         appended.map_err(|error| {
-            SourceError::transient(error.to_string())
-                .hint("free space on the disk of `state_dir`")
+            SourceError::transient(error.to_string()).hint("free space on the disk of `state_dir`")
         })
     }
 
@@ -304,10 +327,9 @@ impl Stream<'_> {
         let tables = catalog::by_oid(&client, &[message.oid]).await?;
         let known = tables.first().map(|table| &table.relation);
         for column in &message.columns {
-            let key = (column.type_oid, column.type_modifier);
-            if !self.type_names.contains_key(&key) {
-                let name = catalog::type_name(&client, key.0, key.1).await?;
-                self.type_names.insert(key, name);
+            let (oid, modifier) = (column.type_oid, column.type_modifier);
+            if let Entry::Vacant(unknown) = self.type_names.entry((oid, modifier)) {
+                unknown.insert(catalog::type_name(&client, oid, modifier).await?);
             }
         }
         self.catalog = Some(client);

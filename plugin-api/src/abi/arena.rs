@@ -147,6 +147,7 @@ impl Arena {
             + self.0.values.capacity() * size_of::<RawValue>()
             + self.0.changes.capacity() * size_of::<RawChange>()
             + self.0.transactions.capacity() * size_of::<RawTransaction>()
+            + self.0.relations.capacity() * size_of::<u32>()
     }
 
     /// Changes of transaction `index`: its first and the one behind its last.

@@ -1,6 +1,6 @@
-//! Building arenas: row by row in the decoder, from bytes when a segment file is read back.
+//! Building arenas, row by row.
 
-use abi_stable::std_types::{RArc, RVec};
+use abi_stable::std_types::RArc;
 
 use super::arena::{Arena, NO_ROW, RawArena, RawChange, RawTransaction, RawValue, state};
 use crate::Op;
@@ -71,7 +71,13 @@ impl ArenaBuilder {
         u32::try_from(index).expect("an arena has fewer relations than changes")
     }
 
-    /// Opens a transaction, or another piece of one (`continued`, after `ordinal` row messages).
+    /// Whether a change refers to relation version `version`, or may.
+    #[must_use]
+    pub fn refers_to(&self, version: u32) -> bool {
+        self.raw.relations.contains(&version)
+    }
+
+    /// Opens a transaction, or another piece of one (after `continued_at` row messages).
     pub fn begin(
         &mut self,
         commit_lsn: u64,
@@ -203,18 +209,22 @@ impl ArenaBuilder {
         }
     }
 
-    /// Leaves the open transaction to go on in the next arena, after `ordinal` row messages. One
-    /// that has no change in this arena leaves no trace in it.
-    pub fn split(&mut self, ordinal: u64) {
+    /// Leaves the open transaction to go on in the next arena, after `ordinal` row messages;
+    /// whether it does. One of which no arena holds anything leaves no trace: it begins anew.
+    pub fn split(&mut self, ordinal: u64) -> bool {
         let changes = count(self.raw.changes.len());
-        if let Some(transaction) = self.raw.transactions.last_mut() {
-            if transaction.first_change == changes {
-                self.raw.transactions.pop();
-            } else {
-                transaction.flags |= RawTransaction::OPEN;
-                transaction.ordinal = ordinal;
-            }
+        let Some(transaction) = self.raw.transactions.last_mut() else {
+            return false;
+        };
+        let is_empty = transaction.first_change == changes;
+        let is_continued = transaction.flags & RawTransaction::CONTINUED != 0;
+        if is_empty {
+            self.raw.transactions.pop();
+        } else {
+            transaction.flags |= RawTransaction::OPEN;
+            transaction.ordinal = ordinal;
         }
+        !is_empty || is_continued
     }
 
     /// Whether any transaction has begun and left a trace.
@@ -242,143 +252,4 @@ fn hex(digit: u8) -> Option<u8> {
 /// is at most 1 GiB in PostgreSQL.
 fn count(len: usize) -> u32 {
     u32::try_from(len).expect("arenas are cut long before 2^32 of anything")
-}
-
-impl Arena {
-    /// The arena as bytes, for a file that this machine reads back.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        let raw = &self.0;
-        for len in [
-            raw.data.len(),
-            raw.values.len(),
-            raw.changes.len(),
-            raw.transactions.len(),
-            raw.relations.len(),
-        ] {
-            out.extend_from_slice(&(len as u64).to_le_bytes());
-        }
-        out.extend_from_slice(&raw.data);
-        for v in &raw.values {
-            let head = u64::from(v.state) | u64::from(v.flags) << 8 | u64::from(v.len) << 32;
-            out.extend_from_slice(&head.to_le_bytes());
-            out.extend_from_slice(&v.offset.to_le_bytes());
-        }
-        for c in &raw.changes {
-            let head = u64::from(c.op) | u64::from(c.flags) << 8 | u64::from(c.relation) << 32;
-            let rows = u64::from(c.new) | u64::from(c.old) << 32;
-            for word in [head, rows, u64::from(c.transaction), c.ordinal] {
-                out.extend_from_slice(&word.to_le_bytes());
-            }
-        }
-        for t in &raw.transactions {
-            let tail = u64::from(t.xid) | u64::from(t.first_change) << 32;
-            #[expect(clippy::cast_sign_loss, reason = "read back the same way")]
-            let time = t.commit_time as u64;
-            for word in [
-                t.commit_lsn,
-                t.end_lsn,
-                time,
-                t.ordinal,
-                tail,
-                u64::from(t.flags),
-            ] {
-                out.extend_from_slice(&word.to_le_bytes());
-            }
-        }
-        for version in &raw.relations {
-            out.extend_from_slice(&version.to_le_bytes());
-        }
-    }
-
-    /// Reads what [`write_to`](Self::write_to) wrote; none where the bytes are not that. Every
-    /// index is checked, so a damaged file that got past its checksum can't reach beyond the arena.
-    #[must_use]
-    pub fn read_from(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader(bytes);
-        let [data, values, changes, transactions, relations] =
-            std::array::from_fn(|_| reader.word());
-        let (data, values) = (usize::try_from(data?).ok()?, values?);
-        let (changes, transactions, relations) = (changes?, transactions?, relations?);
-        let data = reader.take(data)?;
-        let mut raw = RawArena {
-            data: RVec::from(data.to_vec()),
-            ..RawArena::default()
-        };
-        raw.values.reserve_exact(reader.room(values, 16)?);
-        for _ in 0..values {
-            let (head, offset) = (reader.word()?, reader.word()?);
-            let value = RawValue {
-                state: head as u8,
-                flags: (head >> 8) as u8,
-                extra: 0,
-                len: (head >> 32) as u32,
-                offset,
-            };
-            let start = usize::try_from(offset).ok()?;
-            let text = data.get(start..start.checked_add(value.len as usize)?)?;
-            if value.state == state::TEXT {
-                std::str::from_utf8(text).ok()?;
-            }
-            raw.values.push(value);
-        }
-        raw.changes.reserve_exact(reader.room(changes, 32)?);
-        for _ in 0..changes {
-            let (head, rows) = (reader.word()?, reader.word()?);
-            let change = RawChange {
-                op: head as u8,
-                flags: (head >> 8) as u8,
-                extra: 0,
-                relation: (head >> 32) as u32,
-                transaction: u32::try_from(reader.word()?).ok()?,
-                new: rows as u32,
-                old: (rows >> 32) as u32,
-                more: 0,
-                ordinal: reader.word()?,
-            };
-            let fits = u64::from(change.relation) < relations
-                && u64::from(change.transaction) < transactions
-                && Op::from_number(change.op).is_some();
-            fits.then(|| raw.changes.push(change))?;
-        }
-        for _ in 0..transactions {
-            let [commit_lsn, end_lsn, time, ordinal, tail, flags] =
-                std::array::from_fn(|_| reader.word());
-            #[expect(clippy::cast_possible_wrap, reason = "written the same way")]
-            let commit_time = time? as i64;
-            raw.transactions.push(RawTransaction {
-                commit_lsn: commit_lsn?,
-                end_lsn: end_lsn?,
-                commit_time,
-                ordinal: ordinal?,
-                xid: tail? as u32,
-                first_change: (tail? >> 32) as u32,
-                flags: u32::try_from(flags?).ok()?,
-                extra: 0,
-            });
-        }
-        for _ in 0..relations {
-            raw.relations
-                .push(u32::from_le_bytes(reader.take(4)?.try_into().ok()?));
-        }
-        reader.0.is_empty().then(|| Self(RArc::new(raw)))
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn word(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    /// `count` as a capacity, where that many items of `size` bytes can still follow.
-    fn room(&self, count: u64, size: u64) -> Option<usize> {
-        (count.checked_mul(size)? <= self.0.len() as u64).then_some(usize::try_from(count).ok()?)
-    }
 }

@@ -46,7 +46,7 @@ pub const fn header<P: Plugin>() -> LibHeader {
 /// The type of [`header`], for the macro.
 pub type Header = LibHeader;
 
-/// Exports a [`Writer`](crate::Writer) as the plugin of this library.
+/// Exports a [`Writer`] as the plugin of this library.
 ///
 /// Once per `cdylib` crate:
 ///

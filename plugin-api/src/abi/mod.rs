@@ -36,6 +36,7 @@
 mod adapter;
 mod arena;
 mod build;
+mod encoding;
 mod export;
 mod guard;
 mod module;

@@ -3,7 +3,7 @@
 //! [`conformance::run`] drives a writer through the same ABI as the engine does, against the
 //! plugin's real server, and checks every promise of [`Writer`](crate::Writer). A plugin supplies
 //! a [`Subject`]: an empty target for each case, and a way to read rows back. For what is special
-//! about one plugin, [`open`] a writer and feed it with [`relation`] and [`BatchBuilder`]:
+//! about one plugin, [`open`] a writer and feed it with [`relation()`] and [`BatchBuilder`]:
 //!
 //! ```
 //! use tahr_plugin_api::{Op, Position, testing::{BatchBuilder, Cell, relation}};

@@ -19,7 +19,7 @@ pub fn relation(name: &str) -> TestRelation {
     })
 }
 
-/// A relation in the making; [`relation`] starts one.
+/// A relation in the making; [`relation()`] starts one.
 #[derive(Clone, Debug)]
 pub struct TestRelation(Relation);
 
@@ -86,6 +86,32 @@ impl TestRelation {
         for column in &mut self.0.columns {
             column.in_identity = true;
         }
+        self
+    }
+
+    /// Leaves the column out, as a sync's `exclude` does: the source sends it still.
+    ///
+    /// # Panics
+    ///
+    /// Where it is no column, or one of a key.
+    #[must_use]
+    pub fn exclude(mut self, column: &str) -> Self {
+        let [gone] = self.positions([column])[..] else {
+            unreachable!("one name has one position")
+        };
+        self.0.columns.remove(gone);
+        let keys = self.0.unique_keys.iter_mut();
+        for position in keys.chain([&mut self.0.primary_key]).flatten() {
+            assert_ne!(*position, gone, "{column:?} is part of a key");
+            *position -= usize::from(*position > gone);
+        }
+        self
+    }
+
+    /// Names the target's table otherwise, as a sync's `rename` does.
+    #[must_use]
+    pub fn rename(mut self, table: &str) -> Self {
+        table.clone_into(&mut self.0.target.table);
         self
     }
 

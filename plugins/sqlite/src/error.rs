@@ -6,8 +6,9 @@ use tahr_plugin_api::WriteError;
 /// The error of SQLite as the engine knows errors; `doing` says what failed: `commit`, `create
 /// table "t"`.
 pub(crate) fn failed(doing: &str, error: &Error) -> WriteError {
-    let Some(code) = error.sqlite_error() else {
-        return WriteError::fatal(format!("{doing}: {error}"));
+    let code = match error {
+        Error::SqliteFailure(code, _) | Error::SqlInputError { error: code, .. } => code,
+        other => return WriteError::fatal(format!("{doing}: {other}")),
     };
     let text = text_of(error);
     let message = format!("{doing}: {text}");

@@ -6,13 +6,14 @@
 //! of its own keeps them: its rows are replaced.
 
 use rusqlite::{Connection, params};
-use tahr_plugin_api::{LoadMode, Lsn, Relation, StreamId, WriteError};
+use tahr_plugin_api::{LoadMode, Lsn, Relation, StreamId, ValueKind, WriteError};
 
 use crate::{
     catalog, checkpoint,
     error::failed,
     names::{self, quote, quote_list},
-    plan, statements,
+    statements,
+    types::{self, Affinity},
 };
 
 /// Makes the table that loaders fill, and notes that the copy has begun.
@@ -38,7 +39,23 @@ pub(crate) fn begin(
         );
     }
     drop_table(connection, &load_table)?;
-    plan::create(connection, relation, &load_table)?;
+    // Values take the form here that the table itself wants, so that moving them alters none.
+    let target = catalog::table(connection, &table)?;
+    let declared = |index: usize| {
+        let column = &relation.columns[index];
+        let found = target.as_ref().and_then(|table| table.column(&column.name));
+        match found.map(|found| found.affinity) {
+            Some(Affinity::Text) if column.kind != ValueKind::Bytes => "TEXT",
+            _ => types::declared(column.kind),
+        }
+    };
+    connection
+        .execute_batch(&statements::create_table_of(
+            relation,
+            &load_table,
+            declared,
+        ))
+        .map_err(|error| failed(&format!("create table {load_table:?}"), &error))?;
     checkpoint::set_copied_to(connection, stream, &source, Lsn::ZERO)
 }
 

@@ -41,10 +41,15 @@ impl Plan {
     }
 
     /// The plan of a loader: inserts into the table that the copy goes to.
-    pub(crate) fn of_load(relation: &Relation) -> Self {
-        let form = |column| Form::of(column, Affinity::of(types::declared(column.kind), false));
-        let forms = relation.columns.iter().map(form).collect();
-        Self::new(relation, names::load_table(relation), forms, false)
+    pub(crate) fn of_load(
+        connection: &Connection,
+        relation: &Relation,
+    ) -> Result<Self, WriteError> {
+        let name = names::load_table(relation);
+        let table = catalog::table(connection, &name)?.ok_or_else(|| {
+            WriteError::transient(format!("no copy of table {} is under way", relation.source))
+        })?;
+        Ok(Self::new(relation, name, forms(relation, &table), false))
     }
 }
 
@@ -68,22 +73,23 @@ pub(crate) fn prepare(
     if let Some((fault, hint)) = faults(relation, &name, &table).into_iter().next() {
         return Err(WriteError::rejected(fault).hint(hint).table(name));
     }
-    let affinity = |name: &str| table.column(name).map_or(Affinity::Blob, |c| c.affinity);
-    let forms = relation
-        .columns
-        .iter()
-        .map(|column| Form::of(column, affinity(&column.name)))
-        .collect();
+    let forms = forms(relation, &table);
     let has_key = has_key(relation, &table);
     Ok(Plan::new(relation, name, forms, has_key))
 }
 
+/// The forms that the table's columns take.
+fn forms(relation: &Relation, table: &Table) -> Vec<Form> {
+    let affinity = |name: &str| table.column(name).map_or(Affinity::Blob, |c| c.affinity);
+    relation
+        .columns
+        .iter()
+        .map(|column| Form::of(column, affinity(&column.name)))
+        .collect()
+}
+
 /// Makes the table `name` for `relation`.
-pub(crate) fn create(
-    connection: &Connection,
-    relation: &Relation,
-    name: &str,
-) -> Result<(), WriteError> {
+fn create(connection: &Connection, relation: &Relation, name: &str) -> Result<(), WriteError> {
     connection
         .execute_batch(&statements::create_table(relation, name))
         .map_err(|error| failed(&format!("create table {name:?}"), &error).table(name))

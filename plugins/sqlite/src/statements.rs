@@ -17,11 +17,22 @@ use crate::{
 /// Keys are those that name rows; further unique keys of the source stay there, where they are
 /// enforced.
 pub(crate) fn create_table(relation: &Relation, table: &str) -> String {
+    create_table_of(relation, table, |index| {
+        declared(relation.columns[index].kind)
+    })
+}
+
+/// As [`create_table`], with the type of each column from `declared`.
+pub(crate) fn create_table_of(
+    relation: &Relation,
+    table: &str,
+    declared: impl Fn(usize) -> &'static str,
+) -> String {
     let key = relation.key();
     let mut columns: Vec<String> = Vec::with_capacity(relation.columns.len() + 1);
     for (index, column) in relation.columns.iter().enumerate() {
         let name = quote(&column.name);
-        let declared = declared(column.kind);
+        let declared = declared(index);
         // The one column of such a key is the row's number itself: no second index.
         columns.push(match &*key {
             [only] if *only == index && declared == "INTEGER" => {
@@ -31,7 +42,7 @@ pub(crate) fn create_table(relation: &Relation, table: &str) -> String {
             _ => format!("{name} {declared}"),
         });
     }
-    let is_rowid = matches!(&*key, [only] if declared(relation.columns[*only].kind) == "INTEGER");
+    let is_rowid = matches!(&*key, [only] if declared(*only) == "INTEGER");
     if !key.is_empty() && !is_rowid {
         columns.push(format!("PRIMARY KEY ({})", list(relation, &key)));
     }

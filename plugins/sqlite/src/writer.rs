@@ -127,7 +127,7 @@ impl SqliteWriter {
                 let relation = &route.relation;
                 if let Entry::Vacant(entry) = plans.entry(relation.version) {
                     entry.insert(if self.role == Role::Load {
-                        Plan::of_load(relation)
+                        Plan::of_load(self.connection()?, relation)?
                     } else {
                         let may_create = self.options.create_tables;
                         plan::prepare(self.connection()?, relation, may_create)?

@@ -5,7 +5,7 @@
 //! [`Subject`]) is skipped and said to be. [`run`] tries them all and fails at the end, with
 //! every failure by name.
 //!
-//! What the suite expects of the order of calls, beyond [`Writer`](crate::Writer): a loader gets no call but
+//! What the suite expects of the order of calls, beyond [`Writer`]: a loader gets no call but
 //! `load` and `flush`; after [`Written::Moved`](crate::Written::Moved), as after an error, come
 //! `reset` and `checkpoint`; the stream that `checkpoint` was last asked for is the one that
 //! later positions are stored under.
@@ -15,10 +15,12 @@ mod checkpoint;
 mod errors;
 mod fixture;
 mod keyless;
+mod keys;
 mod load;
 mod names;
 mod parts;
 mod random;
+mod routes;
 mod schema;
 mod truncate;
 mod values;
@@ -91,6 +93,8 @@ fn cases() -> impl Iterator<Item = &'static Case> {
     [
         checkpoint::CASES,
         changes::CASES,
+        keys::CASES,
+        routes::CASES,
         truncate::CASES,
         parts::CASES,
         errors::CASES,

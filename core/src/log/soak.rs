@@ -1,0 +1,203 @@
+//! Three lanes of their own speed, each in its own thread, that fail and begin again.
+
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tahr_plugin_api::{
+    Lsn, Op, Position,
+    abi::{Arena, ArenaBuilder},
+};
+
+use super::{LaneId, Log, Next};
+
+/// Numbers that are the same in every run (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// Commit LSN and ordinal of a change.
+type Seen = (u64, u64);
+
+/// Arenas of some transactions, of which every sixth is far larger than one arena.
+fn stream(random: &mut Random) -> (Vec<Arena>, Vec<Seen>, Position) {
+    let (mut arenas, mut all) = (Vec::new(), Vec::new());
+    let mut builder = ArenaBuilder::default();
+    let mut last = Position::default();
+    for n in 1..=120 {
+        let rows = if random.below(6) == 0 {
+            20 + random.below(60)
+        } else {
+            1 + random.below(3)
+        };
+        builder.begin(n * 100, 0, 0, None);
+        for ordinal in 0..rows {
+            if builder.changes() >= 6 {
+                let goes_on = builder.split(ordinal).then_some(ordinal);
+                arenas.push(builder.finish());
+                builder.begin(n * 100, 0, 0, goes_on);
+            }
+            let relation = builder.relation(1);
+            let row = builder.start_row();
+            builder.push_text(&"x".repeat(random.below(400) as usize));
+            builder.change(Op::Insert, 0, relation, None, Some(row), ordinal);
+            all.push((n * 100, ordinal));
+        }
+        // The next transaction begins right there.
+        builder.commit((n + 1) * 100, rows);
+        last = Position::at(Lsn((n + 1) * 100));
+        if random.below(3) == 0 {
+            arenas.push(builder.finish());
+        }
+    }
+    arenas.extend(builder.has_transactions().then(|| builder.finish()));
+    (arenas, all, last)
+}
+
+/// A lane and its target: what is stored, and what is accepted only.
+struct Lane {
+    log: Arc<Log>,
+    id: LaneId,
+    random: Random,
+    /// It stores parts of transactions, as a target without transactions does.
+    stores_parts: bool,
+    slowness: u64,
+    stored: Position,
+    at: Position,
+    target: Vec<Seen>,
+    kept: usize,
+}
+
+impl Lane {
+    fn store(&mut self) {
+        if self.stores_parts || !self.at.is_inside() {
+            self.kept = self.target.len();
+            self.stored = self.at.clone();
+            self.log.stored(self.id, self.stored.clone());
+        }
+    }
+
+    fn apply(&mut self, arena: &Arena) {
+        for (index, transaction) in arena.transactions().iter().enumerate() {
+            let after = arena.position_after(index);
+            if after <= self.at {
+                continue;
+            }
+            let is_at = self.at.is_inside() && self.at.lsn.0 == transaction.commit_lsn;
+            let done = if is_at { self.at.ordinal } else { 0 };
+            let (first, end) = arena.changes_of(index);
+            for change in &arena.changes()[first as usize..end as usize] {
+                if change.ordinal >= done {
+                    self.target.push((transaction.commit_lsn, change.ordinal));
+                }
+            }
+            self.at = after;
+            if self.random.below(4) == 0 {
+                self.store();
+            }
+        }
+    }
+
+    /// Until all up to `last` is stored; returns the target, and how often it began again.
+    fn run(mut self, last: &Position) -> (Vec<Seen>, u32) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut cursor = self.log.join(self.id, self.stored.clone());
+        let mut failures = 0;
+        while self.stored < *last {
+            assert!(
+                Instant::now() < deadline,
+                "lane {:?} hangs at {}",
+                self.id,
+                self.at
+            );
+            if self.random.below(40) == 0 {
+                failures += 1;
+                self.target.truncate(self.kept);
+                self.at = self.stored.clone();
+                cursor = self.log.join(self.id, self.stored.clone());
+                assert!(self.log.reach() <= self.stored, "what it needs was let go");
+            }
+            match self
+                .log
+                .next(self.id, cursor, Duration::from_millis(5))
+                .unwrap()
+            {
+                Next::Arena(arena) => {
+                    cursor = cursor.next();
+                    self.apply(&arena);
+                }
+                Next::Tail(_) => self.store(),
+                Next::Stopped => panic!("nobody stopped it"),
+            }
+            if self.random.below(8) < self.slowness {
+                thread::sleep(Duration::from_micros(self.random.below(400)));
+            }
+        }
+        (self.target, failures)
+    }
+}
+
+#[test]
+fn every_lane_sees_everything_in_order_whatever_happens_to_it_and_to_the_others() {
+    let (mut failures, mut spills) = (0, 0);
+    for seed in 0..12 {
+        let mut random = Random(seed);
+        let (arenas, all, last) = stream(&mut random);
+        let largest = arenas.iter().map(Arena::size).max().unwrap();
+        let budget = random.below(4) as usize * largest;
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new(folder.path(), budget as u64, Position::default()).unwrap();
+        let log = Arc::new(log);
+        let lanes: Vec<_> = (0..3)
+            .map(|id| {
+                let lane = Lane {
+                    log: Arc::clone(&log),
+                    id: LaneId(id),
+                    random: Random(seed * 10 + id as u64),
+                    stores_parts: id == 2,
+                    slowness: random.below(9),
+                    stored: Position::default(),
+                    at: Position::default(),
+                    target: Vec::new(),
+                    kept: 0,
+                };
+                log.join(lane.id, Position::default());
+                let last = last.clone();
+                thread::spawn(move || lane.run(&last))
+            })
+            .collect();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for arena in arenas {
+                let appended = tokio::time::timeout(Duration::from_secs(60), log.append(arena));
+                appended.await.expect("the source hangs").unwrap();
+                assert!(log.usage().0 <= budget.max(largest), "seed {seed}");
+            }
+        });
+        for lane in lanes {
+            let (target, failed) = lane.join().unwrap();
+            assert!(target == all, "seed {seed}");
+            failures += failed;
+        }
+        spills += log.usage().1;
+        assert_eq!(log.frontier(), Some(last.clone()));
+        assert_eq!((log.usage().0, log.reach()), (0, last));
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+    }
+    assert!(
+        failures > 50 && spills > 50,
+        "{failures} failures, {spills} spills"
+    );
+}

@@ -1,0 +1,424 @@
+//! The writer: batches into Redis, checkpoint included, each by one call of the script.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use redis::Value as Reply;
+use tahr_plugin_api::{
+    Batch, Cancel, Capabilities, CheckReport, Checkpoint, Finding, Host, LoadMode, Lsn, Position,
+    Relation, Role, StreamId, WriteError, Writer, Written,
+};
+
+use crate::{
+    checkpoint::{self, COPIED_NOT, DISPLACED, POSITION, STREAM},
+    commands::{Call, Commands},
+    connection::{Address, Connection},
+    options::Options,
+    plan::Plan,
+    reads::Reads,
+    scan::Scan,
+    script::{self, Answer, Script},
+    server,
+    table::{Steps, Table, Tables},
+};
+
+/// Loads that may be under way: one runs in Redis while the next is packed.
+const LOADS_AHEAD: usize = 2;
+
+/// Fields of the checkpoint to write, or to remove.
+type Changes<'a> = [(&'a str, Option<&'a str>)];
+
+/// Keeps rows in Redis as hashes, JSON documents or strings.
+pub struct RedisWriter {
+    options: Options,
+    ttl: String,
+    host: Host,
+    role: Role,
+    connection: Connection,
+    script: Script,
+    tables: Tables,
+    stream: Option<StreamId>,
+    checkpoint_key: String,
+    /// Whether Redis holds a checkpoint of the stream.
+    has_checkpoint: bool,
+    /// The position that Redis is expected to hold, or nothing.
+    position: String,
+    /// Keys that rows of the open transaction have lost.
+    displaced: Vec<String>,
+    /// Loads whose answer was not read yet.
+    loading: VecDeque<Commands>,
+    request: Vec<u8>,
+}
+
+// Not derived: much of it is not for people, and the options hold a password.
+impl std::fmt::Debug for RedisWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisWriter")
+            .field("server", &self.connection.server())
+            .field("checkpoint_key", &self.checkpoint_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisWriter {
+    /// Calls the script and reads its answer. A server that lost the script gets it again.
+    fn call(
+        &mut self,
+        commands: &mut Commands,
+        guard: (&str, &str),
+        changes: &Changes<'_>,
+    ) -> Result<Answer, WriteError> {
+        for is_again in [false, true] {
+            self.send(commands, guard, changes)?;
+            match self.connection.receive() {
+                Err(error) if error.code == "NOSCRIPT" && !is_again => self.script.forget(),
+                reply => return script::answer(&reply?),
+            }
+        }
+        Err(WriteError::transient("redis forgets the script at once"))
+    }
+
+    fn send(
+        &mut self,
+        commands: &mut Commands,
+        guard: (&str, &str),
+        changes: &Changes<'_>,
+    ) -> Result<(), WriteError> {
+        let call = Call {
+            sha: self.script.sha(&mut self.connection)?,
+            checkpoint_key: &self.checkpoint_key,
+            guard,
+            ttl: &self.ttl,
+            changes,
+        };
+        self.request.clear();
+        commands.write_to(&call, &mut self.request);
+        let sent = self.connection.send(&self.request);
+        // A single huge row should not keep its memory forever.
+        self.request.shrink_to(16 << 20);
+        sent
+    }
+
+    /// Reads the answers of loads until at most `left` are under way.
+    fn await_loads(&mut self, left: usize) -> Result<(), WriteError> {
+        while self.loading.len() > left {
+            let Some(commands) = self.loading.pop_front() else {
+                break;
+            };
+            let reply = self.connection.receive().inspect_err(|error| {
+                if error.code == "NOSCRIPT" {
+                    self.script.forget();
+                }
+            });
+            let reply = reply.map_err(|error| match error.code.as_str() {
+                "NOSCRIPT" => WriteError::transient("redis has lost the script"),
+                _ => error,
+            })?;
+            self.stored(&commands, &reply)?;
+        }
+        Ok(())
+    }
+
+    fn stored(&self, commands: &Commands, reply: &Reply) -> Result<(), WriteError> {
+        match script::answer(reply)? {
+            Answer::Stored(_) => Ok(()),
+            Answer::Moved(_) => Err(WriteError::transient(
+                "the copy's mark in the checkpoint is gone or done: redis was emptied, or another \
+                 engine is at work",
+            )),
+            answer @ Answer::Type { .. } => Err(self.wrong_type(commands, &answer)),
+        }
+    }
+
+    fn wrong_type(&self, commands: &Commands, answer: &Answer) -> WriteError {
+        let Answer::Type { block, row, found } = answer else {
+            return WriteError::fatal("no type to be wrong");
+        };
+        let Some((table, change)) = commands.place(*block, *row) else {
+            return WriteError::fatal("the script named a row that was not sent");
+        };
+        let table = &self.tables.all()[table];
+        let prefix = table.key.prefix();
+        WriteError::rejected(format!(
+            "a key of table {} holds a {found}, not a hash",
+            table.relation.source
+        ))
+        .code("WRONGTYPE")
+        .hint(format!(
+            "redis-cli --scan --pattern '{prefix}*' --type {found}, then DEL it; or choose another `key`"
+        ))
+        .table(table.relation.source.to_string())
+        .change(change)
+    }
+
+    /// Removes the keys of a table, slice by slice, as long as the guard holds; says what the
+    /// guard found.
+    fn empty(&mut self, prefix: &str, guard: (&str, &str)) -> Result<Answer, WriteError> {
+        let mut scan = Scan::new(prefix);
+        while let Some(keys) = scan.next(&mut self.connection)? {
+            if keys.is_empty() {
+                continue;
+            }
+            let answer = self.call(&mut Commands::remove(&keys), guard, &[])?;
+            if answer != Answer::Stored(0) {
+                return Ok(answer);
+            }
+        }
+        Ok(Answer::Stored(0))
+    }
+
+    fn table(&mut self, relation: &Arc<Relation>) -> Result<&Table, WriteError> {
+        let number = self.tables.number(relation)?;
+        Ok(&self.tables.all()[number])
+    }
+
+    fn moved(&self, found: Option<String>) -> Result<Written, WriteError> {
+        let position = found.map(|text| text.parse::<Position>()).transpose();
+        let position = position.map_err(|_| {
+            WriteError::rejected(format!(
+                "checkpoint {:?} holds no valid position",
+                self.checkpoint_key
+            ))
+            .hint(format!("redis-cli DEL '{}'", self.checkpoint_key))
+        })?;
+        Ok(Written::Moved(position))
+    }
+
+    /// The stream's own field, for the first change of a checkpoint.
+    fn stream_text(&self) -> Result<String, WriteError> {
+        let stream = self.stream.as_ref();
+        let stream =
+            stream.ok_or_else(|| WriteError::fatal("the writer was not told its stream"))?;
+        serde_json::to_string(stream).map_err(|error| WriteError::fatal(error.to_string()))
+    }
+
+    /// Changes the mark of a table's copy, where `guard` holds.
+    fn mark(
+        &mut self,
+        relation: &Relation,
+        guard: (&str, &str),
+        copied_to: Lsn,
+    ) -> Result<(), WriteError> {
+        let field = checkpoint::copied_field(&relation.source);
+        let (stream, lsn) = (self.stream_text()?, copied_to.to_string());
+        let mut changes = vec![(field.as_str(), Some(lsn.as_str()))];
+        if !self.has_checkpoint {
+            changes.push((STREAM, Some(&stream)));
+        }
+        match self.call(&mut Commands::default(), guard, &changes)? {
+            Answer::Stored(_) => {
+                self.has_checkpoint = true;
+                Ok(())
+            }
+            _ => Err(WriteError::transient(format!(
+                "checkpoint {:?} has changed: redis was emptied, or another engine is at work",
+                self.checkpoint_key
+            ))),
+        }
+    }
+}
+
+impl Writer for RedisWriter {
+    type Options = Options;
+    const NAME: &'static str = "redis";
+    const SUMMARY: &'static str = "Keeps rows in Redis as hashes, JSON documents or strings";
+
+    fn capabilities() -> Capabilities {
+        Capabilities {
+            transactions: false,
+            keyless: false,
+            loaders: 2,
+            refills: true,
+            ..Capabilities::default()
+        }
+    }
+
+    fn open(options: Options, role: Role, host: &Host) -> Result<Self, WriteError> {
+        options.validate()?;
+        let tables = Tables::new(&options)?;
+        let connection = Connection::open(Address::new(&options)?)?;
+        let ttl = options.ttl.map(|ttl| ttl.0.as_millis().to_string());
+        Ok(Self {
+            ttl: ttl.unwrap_or_default(),
+            options,
+            host: host.clone(),
+            role,
+            connection,
+            script: Script::default(),
+            tables,
+            stream: None,
+            checkpoint_key: String::new(),
+            has_checkpoint: false,
+            position: String::new(),
+            displaced: Vec::new(),
+            loading: VecDeque::new(),
+            request: Vec::new(),
+        })
+    }
+
+    fn check(&mut self, relations: &[Relation]) -> Result<CheckReport, WriteError> {
+        let mut report = CheckReport {
+            findings: server::findings(&mut self.connection)?,
+            ..CheckReport::default()
+        };
+        for relation in relations {
+            match self.table(&Arc::new(relation.clone())) {
+                Ok(table) => report.objects.push(table.key.object()),
+                Err(error) => {
+                    report.objects.push(relation.target.to_string());
+                    report.findings.push(Finding {
+                        is_error: true,
+                        object: relation.source.to_string(),
+                        message: error.message,
+                        hint: error.hint,
+                    });
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    fn checkpoint(&mut self, stream: &StreamId) -> Result<Option<Checkpoint>, WriteError> {
+        self.checkpoint_key = checkpoint::key_of(stream);
+        self.stream = Some(stream.clone());
+        let stored = checkpoint::read(&mut self.connection, &self.checkpoint_key)?;
+        self.has_checkpoint = stored.is_some();
+        let stored = stored.unwrap_or_default();
+        let position = stored.checkpoint.position.as_ref();
+        self.position = position.map(ToString::to_string).unwrap_or_default();
+        self.displaced = stored.displaced;
+        Ok(self.has_checkpoint.then_some(stored.checkpoint))
+    }
+
+    fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {
+        self.table(relation).map(drop)
+    }
+
+    fn begin_load(&mut self, relation: &Arc<Relation>, _mode: LoadMode) -> Result<(), WriteError> {
+        let prefix = self.table(relation)?.key.prefix().to_owned();
+        let position = self.position.clone();
+        self.mark(relation, (POSITION, &position), Lsn::ZERO)?;
+        let field = checkpoint::copied_field(&relation.source);
+        match self.empty(&prefix, (&field, COPIED_NOT))? {
+            Answer::Stored(_) => Ok(()),
+            _ => Err(WriteError::transient(format!(
+                "the copy of table {} was ended by another engine",
+                relation.source
+            ))),
+        }
+    }
+
+    fn load(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        let steps = Steps::new(batch, &mut self.tables)?;
+        let Some(step) = steps.list.first() else {
+            return Ok(());
+        };
+        let source = &self.tables.all()[step.table].relation.source;
+        let field = checkpoint::copied_field(source);
+        let (none, reads) = ([], Reads::default());
+        let plan = Plan::new(&steps, self.tables.all(), &reads, &none);
+        let mut commands = Commands::default();
+        for entry in plan.entries() {
+            commands.add(entry, self.tables.all(), self.options.format, true);
+        }
+        self.await_loads(LOADS_AHEAD - 1)?;
+        // A loader that was not told the stream can't look at the copy's mark.
+        let guard = match self.stream {
+            Some(_) => (field.as_str(), COPIED_NOT),
+            None => ("", ""),
+        };
+        self.send(&mut commands, guard, &[])?;
+        self.loading.push_back(commands);
+        Ok(())
+    }
+
+    fn end_load(&mut self, relation: &Arc<Relation>, copied_to: Lsn) -> Result<(), WriteError> {
+        self.await_loads(0)?;
+        let field = checkpoint::copied_field(&relation.source);
+        self.mark(relation, (&field, COPIED_NOT), copied_to)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
+        let steps = Steps::new(batch, &mut self.tables)?;
+        let previous = batch.previous().to_string();
+        for number in Plan::truncated(&steps) {
+            let prefix = self.tables.all()[number].key.prefix().to_owned();
+            if let Answer::Moved(found) = self.empty(&prefix, (POSITION, &previous))? {
+                return self.moved(found);
+            }
+        }
+        let tables = self.tables.all();
+        let format = self.options.format;
+        let reads = Reads::new(&steps, tables, format, &mut self.connection)?;
+        let lost = std::mem::take(&mut self.displaced);
+        let plan = Plan::new(&steps, tables, &reads, &lost);
+        let mut commands = Commands::default();
+        for entry in plan.entries() {
+            commands.add(entry, tables, format, false);
+        }
+        let displaced = match batch.ends_transaction() {
+            true => Vec::new(),
+            false => plan.displaced(),
+        };
+        let displaced_text = serde_json::to_string(&displaced).unwrap_or_default();
+        let position = batch.position().to_string();
+        let mut changes = vec![(POSITION, Some(position.as_str()))];
+        if !displaced.is_empty() {
+            changes.push((DISPLACED, Some(&displaced_text)));
+        } else if !lost.is_empty() {
+            changes.push((DISPLACED, None));
+        }
+        let missed = plan.missed;
+        match self.call(&mut commands, (POSITION, &previous), &changes)? {
+            Answer::Stored(gone) => {
+                if missed + gone > 0 {
+                    self.host.count("partial_update_misses", missed + gone);
+                }
+                self.displaced = displaced;
+                self.position = position;
+                Ok(Written::Stored(batch.position().clone()))
+            }
+            Answer::Moved(found) => self.moved(found),
+            answer @ Answer::Type { .. } => Err(self.wrong_type(&commands, &answer)),
+        }
+    }
+
+    fn flush(&mut self, position: &Position) -> Result<Written, WriteError> {
+        if self.role == Role::Load {
+            self.await_loads(0)?;
+            return Ok(Written::Stored(position.clone()));
+        }
+        let (stream, text) = (self.stream_text()?, position.to_string());
+        let changes = [(STREAM, Some(stream.as_str())), (POSITION, Some(&text))];
+        let expected = self.position.clone();
+        match self.call(&mut Commands::default(), (POSITION, &expected), &changes)? {
+            Answer::Moved(found) => self.moved(found),
+            _ => {
+                self.has_checkpoint = true;
+                self.position = text;
+                Ok(Written::Stored(position.clone()))
+            }
+        }
+    }
+
+    fn reset(&mut self) -> Result<(), WriteError> {
+        self.loading.clear();
+        self.script.forget();
+        self.connection.reconnect()
+    }
+
+    fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {
+        let key = checkpoint::key_of(stream);
+        self.connection.query::<()>(redis::cmd("DEL").arg(&key))?;
+        if key == self.checkpoint_key {
+            self.has_checkpoint = false;
+            self.position.clear();
+            self.displaced.clear();
+        }
+        Ok(())
+    }
+
+    fn cancel(&self) -> Option<Cancel> {
+        let interrupt = self.connection.interrupt();
+        Some(Box::new(move || interrupt.cancel()))
+    }
+}
