@@ -43,8 +43,9 @@ A password stays out of the file: write ${PG_PASSWORD}, which is read from the e
 const CHECK_EXAMPLES: &str = "\
 Examples:
   tahr check                       every fault at once, each with the statement that mends it
-  tahr check --sql > setup.sql     the same statements as one script, for the DBA
+  tahr check --sql > setup.sql     what the sources need, as one script for the DBA
 
+With --sql the targets are not asked, and only a source out of reach is an error.
 Writes nothing, neither to a source nor to a target. Run it after each change of the config.";
 
 const RUN_EXAMPLES: &str = "\
@@ -73,10 +74,12 @@ const DROP_EXAMPLES: &str = "\
 Examples:
   tahr drop                         remove everything tahr made, of every sync
   tahr drop shop                    only what the sync \"shop\" needed
-  tahr drop shop --with-data        the copied rows and tables too
+  tahr drop shop --with-data        empty the copied tables too
 
 Removes slots and publications from the sources, and tahr's bookkeeping from the targets. Copied
-rows stay unless --with-data is given. Asks before it removes; --yes answers.";
+rows stay unless --with-data is given, which empties the tables that were copied and keeps the
+emptied tables. Asks before it removes, and once more before it empties; --yes answers both. A
+publication and a slot that the config names are a DBA's, and stay.";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -233,7 +236,7 @@ pub struct Drop {
     /// The sync whose traces to remove; without one: all of them.
     #[arg(value_name = "SYNC")]
     pub sync: Option<String>,
-    /// Remove the copied rows and tables from the targets as well.
+    /// Empty the copied tables in the targets as well.
     #[arg(long)]
     pub with_data: bool,
     /// Don't ask.

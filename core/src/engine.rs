@@ -12,22 +12,20 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Position, StreamId};
+use tahr_plugin_api::Position;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
     Error, Faults,
     config::{Config, Source},
-    lane::{Lane, Setup, State, Status, StatusCell},
+    lane::{Claims, Lane, Setup, State, Status, StatusCell, stream_id},
     log::{LaneId, Log},
     plugin::Registry,
     record::Relations,
     shutdown::Stop,
-    source::{Opened, Reader, SourceCell, SourceError, SourceStatus},
+    source::{Opened, Reader, SourceCell, SourceError, SourceStatus, Table},
 };
 
-/// The version of what a checkpoint holds.
-const CHECKPOINT_FORMAT: u32 = 1;
 /// How long lanes may finish what they are in before their writers are interrupted.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -83,8 +81,12 @@ impl Engine {
                 .values()
                 .any(|sync| sync.sources.contains(name))
         });
+        let mut claims = Claims::default();
         for (name, source) in used {
-            match start_source(config, registry, (name, source), patience, &stop).await {
+            let approve =
+                async |tables: &[Table]| claims.take(config, registry, name, tables).await;
+            let opened = Opened::open(config, (name, source), patience, &stop, approve).await;
+            match opened.and_then(|opened| start_source(config, registry, opened, source, &stop)) {
                 Ok(running) => sources.push(running),
                 Err(more) => faults.extend(more.into_errors()),
             }
@@ -224,14 +226,14 @@ impl Engine {
     }
 }
 
-async fn start_source(
+fn start_source(
     config: &Config,
     registry: &Registry,
-    (name, source): (&str, &Source),
-    patience: Option<Duration>,
+    opened: Opened,
+    source: &Source,
     stop: &Stop,
 ) -> Result<Running, Faults> {
-    let opened = Opened::open(config, (name, source), patience, stop).await?;
+    let name = opened.name.as_str();
     let relations = Arc::new(Relations::default());
     let folder = config.engine.state_dir.join("log").join(name);
     let start = Position::at(opened.confirmed);
@@ -261,15 +263,7 @@ async fn start_source(
                 status: Arc::new(StatusCell::new(sync_name, target_name, &target.plugin)),
                 plugin,
                 options: serde_json::Value::Object(target.options.clone()),
-                stream: StreamId {
-                    sync: sync_name.clone(),
-                    source: name.to_owned(),
-                    system_id: opened.identity.system_id.clone(),
-                    timeline: opened.identity.timeline,
-                    database: opened.identity.database_oid,
-                    slot: opened.slot.clone(),
-                    format: CHECKPOINT_FORMAT,
-                },
+                stream: stream_id(sync_name, name, &opened.identity, &opened.slot),
                 tables: tables.cloned().collect(),
                 url: opened.url.clone(),
                 application: opened.application.clone(),

@@ -2,8 +2,8 @@
 //!
 //! An [`Error`] states one fault: what went wrong, what to do about it, what caused it. Work that
 //! can find many faults (a config file, the preflight of a source) gathers them as [`Faults`], so
-//! that all are mended in one go. Both are shown by [`report`] once, by `main`; nothing else
-//! prints an error. No message holds a row value or a password.
+//! that all are mended in one go. Both are shown by [`report`] once, by `main`; only `tahr check`, whose
+//! answer they are, shows its own. No message holds a row value or a password.
 
 use std::{error::Error as StdError, fmt, io::Write as _};
 
@@ -118,6 +118,21 @@ impl Error {
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
+
+    /// The lines that a person reads: `label: …`, then its causes, then its hint.
+    pub(crate) fn render(&self, label: &str) -> String {
+        let mut out = String::new();
+        push_labelled(&mut out, &format!("{label}: "), &self.message);
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            push_labelled(&mut out, "  caused by: ", &error.to_string());
+            cause = error.source();
+        }
+        if let Some(hint) = &self.hint {
+            push_labelled(&mut out, "hint: ", hint);
+        }
+        out
+    }
 }
 
 impl fmt::Display for Error {
@@ -145,7 +160,10 @@ impl From<WriteError> for Error {
 
 /// Every fault that one piece of work found, in the order to show them; at least one.
 #[derive(Debug)]
-pub struct Faults(Vec<Error>);
+pub struct Faults {
+    errors: Vec<Error>,
+    is_shown: bool,
+}
 
 impl Faults {
     /// `Ok` when `errors` is empty.
@@ -153,27 +171,39 @@ impl Faults {
         if errors.is_empty() {
             Ok(())
         } else {
-            Err(Self(errors))
+            Err(Self {
+                errors,
+                is_shown: false,
+            })
+        }
+    }
+
+    /// The same faults, of which the command has shown its own account: [`report`] stays silent.
+    #[must_use]
+    pub(crate) fn shown(self) -> Self {
+        Self {
+            is_shown: true,
+            ..self
         }
     }
 
     /// The faults.
     #[must_use]
     pub fn errors(&self) -> &[Error] {
-        &self.0
+        &self.errors
     }
 
     /// The faults, given away: to be gathered with those of other work.
     #[must_use]
     pub fn into_errors(self) -> Vec<Error> {
-        self.0
+        self.errors
     }
 
     /// The first fault's exit code: commands work from usage to source to target, so the first
     /// is the one to mend first.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        self.0
+        self.errors
             .first()
             .map_or(exit_code::FAILED, |error| error.kind.exit_code())
     }
@@ -182,13 +212,20 @@ impl Faults {
     /// its hint; a blank line between faults.
     #[must_use]
     pub fn render(&self) -> String {
-        self.0.iter().map(render).collect::<Vec<_>>().join("\n")
+        self.errors
+            .iter()
+            .map(|error| error.render("error"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
 impl From<Error> for Faults {
     fn from(error: Error) -> Self {
-        Self(vec![error])
+        Self {
+            errors: vec![error],
+            is_shown: false,
+        }
     }
 }
 
@@ -200,7 +237,7 @@ impl From<WriteError> for Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             write!(f, "{}{error}", if index == 0 { "" } else { "; " })?;
         }
         Ok(())
@@ -211,23 +248,11 @@ impl StdError for Faults {}
 
 /// Writes the faults to stderr. A closed stderr is nobody's fault, so it is not reported.
 pub fn report(faults: &Faults) {
-    let _ = std::io::stderr()
-        .lock()
-        .write_all(faults.render().as_bytes());
-}
-
-fn render(error: &Error) -> String {
-    let mut out = String::new();
-    push_labelled(&mut out, "error: ", &error.message);
-    let mut cause = StdError::source(error);
-    while let Some(error) = cause {
-        push_labelled(&mut out, "  caused by: ", &error.to_string());
-        cause = error.source();
+    if !faults.is_shown {
+        let _ = std::io::stderr()
+            .lock()
+            .write_all(faults.render().as_bytes());
     }
-    if let Some(hint) = &error.hint {
-        push_labelled(&mut out, "hint: ", hint);
-    }
-    out
 }
 
 /// Later lines are indented, so that a label at the margin always starts something new.
@@ -248,7 +273,8 @@ mod tests {
         let first = Error::source("source \"shop\" is not reachable")
             .caused_by(std::io::Error::other("connection refused"))
             .hint("check its url:\npostgres://…");
-        let faults = Faults(vec![first, Error::usage("sync \"shop\" has no targets")]);
+        let errors = vec![first, Error::usage("sync \"shop\" has no targets")];
+        let faults = Faults::unless_empty(errors).unwrap_err();
         assert_eq!(
             faults.render(),
             "error: source \"shop\" is not reachable\n  caused by: connection refused\n\

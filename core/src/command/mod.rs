@@ -1,7 +1,12 @@
 //! The commands of the program, one file each; [`run`] is called by `main` with what was typed.
 
+mod check;
+mod drop;
+mod init;
 mod output;
+mod plugins;
 mod run;
+mod runtime;
 mod status;
 mod stop;
 
@@ -22,6 +27,10 @@ pub fn run(cli: &Cli) -> Result<(), Faults> {
     let config = || Config::load(&cli.config);
     let mut output = Output::default();
     match &cli.command {
+        Command::Init(options) => init::init(options, &mut output),
+        Command::Check(options) => check::check(&config()?, *options, &mut output),
+        Command::Plugins(options) => plugins::plugins(cli, options, &mut output),
+        Command::Drop(options) => drop::drop(&config()?, options, &mut output),
         Command::Run(options) => run::run(&config()?, *options),
         Command::Status(options) => status::status(&config()?, *options, &mut output),
         Command::Stop => stop::stop(&config()?),

@@ -1,6 +1,9 @@
-//! What commands print: data, to standard output.
+//! What commands print: data to standard output, what they say beside it to standard error.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
 
 /// Standard output. A reader that has gone away (`tahr status | head -1`) is no error.
 #[derive(Debug, Default)]
@@ -18,4 +21,30 @@ impl Output {
                 .is_err();
         }
     }
+
+    /// Says something to the person in front of the terminal, which is no data.
+    pub fn note(&self, text: impl AsRef<str>) {
+        let mut lines = text.as_ref().to_owned();
+        lines.push('\n');
+        // A closed stderr is nobody's fault.
+        let _ = io::stderr().lock().write_all(lines.as_bytes());
+    }
+}
+
+/// The rows as lines with aligned columns.
+pub(super) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
+    let line = |row: &[String; COLUMNS]| {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:<width$}  ");
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }

@@ -1,6 +1,6 @@
 //! `tahr status`.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::time::SystemTime;
 
 use crate::{
     Error, Faults, cli,
@@ -10,7 +10,7 @@ use crate::{
     lane::{State, Status},
 };
 
-use super::Output;
+use super::{Output, output::table};
 
 /// Prints what the running engine is doing.
 pub(super) fn status(
@@ -55,18 +55,8 @@ fn lines(report: &Report) -> Vec<String> {
         std::iter::once(["lane", "state", "copied", "changes", "lag", "stored"].map(str::to_owned))
             .chain(report.lanes.iter().map(row))
             .collect();
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
-    for (index, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(widths) {
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        lines.push(line.trim_end().to_owned());
+    for (index, line) in table(&rows).into_iter().enumerate() {
+        lines.push(line);
         if let Some(lane) = index
             .checked_sub(1)
             .and_then(|index| report.lanes.get(index))

@@ -11,7 +11,7 @@ use super::{
 
 /// The longest name of an engine, source, target or sync: `tahr_<engine>_<source>` has to fit
 /// PostgreSQL's 63 bytes, with room for a suffix.
-const NAME_LIMIT: usize = 24;
+pub(crate) const NAME_LIMIT: usize = 24;
 /// PostgreSQL's limit of a name.
 const IDENTIFIER_LIMIT: usize = 63;
 

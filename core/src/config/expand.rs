@@ -13,6 +13,13 @@ pub(super) struct ExpandError {
     pub(super) hint: String,
 }
 
+/// `text` with its variables replaced by what the environment holds, as if it stood in a config in
+/// the current folder.
+pub(crate) fn expand_environment(text: &str) -> Result<String, crate::Error> {
+    expand(text, &|name| std::env::var(name).ok(), Path::new(""))
+        .map_err(|error| crate::Error::usage(error.message).hint(error.hint))
+}
+
 /// `text` with its variables replaced. Files are relative to `folder`; the line end that closes a
 /// file is not part of the value. What a variable holds is taken as it is, not expanded again.
 pub(super) fn expand(text: &str, lookup: Lookup<'_>, folder: &Path) -> Result<String, ExpandError> {

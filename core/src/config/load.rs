@@ -47,13 +47,8 @@ impl Config {
         text: &str,
         variables: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Faults> {
-        let executable = std::env::current_exe().ok();
-        Self::parse_beside(
-            path,
-            text,
-            variables,
-            executable.as_deref().and_then(Path::parent),
-        )
+        let beside = program_folder();
+        Self::parse_beside(path, text, variables, beside.as_deref())
     }
 
     /// Like [`parse`](Self::parse), for a program in the folder `beside`.
@@ -82,6 +77,16 @@ impl Config {
             .into()
         })
     }
+}
+
+fn program_folder() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.to_owned())
+}
+
+/// Where plugins are looked for without a config.
+#[must_use]
+pub fn default_plugin_dirs() -> Vec<PathBuf> {
+    plugin_dirs(program_folder().as_deref())
 }
 
 /// Where plugins are looked for by default: beside the program, then where a package puts them.

@@ -28,6 +28,9 @@ mod sync;
 mod tests;
 mod toml_value;
 
+pub(crate) use check::NAME_LIMIT;
+pub(crate) use expand::expand_environment;
+pub use load::default_plugin_dirs;
 pub use model::{Config, Engine, Existing, OnGap, Source, Sync, TableRule, Target};
 pub use pattern::{TablePattern, parse_table_name};
 pub use redact::redact_url;

@@ -49,4 +49,15 @@ impl StateLock {
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { _file: file })
     }
+
+    /// Lets go of the lock and removes its file from `state_dir`, where it was taken.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be removed.
+    pub fn remove(self, state_dir: &Path) -> Result<(), Error> {
+        // While it is still held: whoever comes next makes a file of their own.
+        fs_err::remove_file(state_dir.join("tahr.lock"))
+            .map_err(|error| Error::failed("remove the state folder's lock").caused_by(error))
+    }
 }

@@ -18,15 +18,25 @@
 //!   are stored and the lane parks exactly at the bad one.
 //! - Nothing is skipped: a lane either stores a change or parks with its error shown.
 //!
-//! The engine makes lanes with [`Lane::spawn`] and watches their [`Status`].
+//! The engine makes lanes with [`Lane::spawn`] and watches their [`Status`]. What lanes would do is
+//! asked without any by [`views`], [`probe()`] and [`Claims`]: by the engine before it starts them,
+//! and by `tahr check`.
 
+mod claims;
 mod copy;
 mod feed;
+mod probe;
 mod retry;
 mod route;
 mod state;
+mod stream;
+mod view;
 mod worker;
 
+pub use claims::Claims;
+pub use probe::{open_writer, probe};
 pub use route::Routes;
 pub use state::{CopyProgress, Fault, State, Status, StatusCell};
+pub use stream::stream_id;
+pub use view::{View, views};
 pub use worker::{Lane, Setup};

@@ -117,6 +117,16 @@ pub async fn tables(client: &Client, wanted: Wanted<'_>) -> Result<Vec<Table>, S
     by_oid(client, &oids.map(|row| row.get(0)).collect::<Vec<u32>>()).await
 }
 
+/// The names of all relations that could be wanted, partitions among them.
+///
+/// # Errors
+/// The catalog could not be read.
+pub async fn names(client: &Client) -> Result<Vec<TableName>, SourceError> {
+    let rows = query(client, LIST, None).await?;
+    let name = |row: &Row| TableName::new(row.get::<_, &str>(1), row.get::<_, &str>(2));
+    Ok(rows.iter().map(name).collect())
+}
+
 /// The relations with these OIDs, by name; those that are gone are left out.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use tahr_plugin_api::{Lsn, TableName};
 use tahr_postgres_connect::Url;
 
 use super::{
-    Blocker, Identity, Owner, Publication, Request, Severity, Slot, SourceError, Table,
+    Blocker, Identity, Owner, Publication, Report, Request, Severity, Slot, SourceError, Table,
     object_name, preflight,
 };
 use crate::{
@@ -45,21 +45,23 @@ pub struct Opened {
 impl Opened {
     /// Looks at the source `name`, makes its publication carry the tables of all its syncs, and
     /// makes its slot where there is none: publication first, so that the slot can never stand
-    /// before it. A source that is out of reach is tried for `patience`, or without end.
+    /// before it. A source that is out of reach is tried for `patience`, or without end. `approve` is
+    /// asked about its tables before anything is made.
     ///
     /// # Errors
     ///
-    /// All that preflight found, or that PostgreSQL refused.
+    /// All that preflight found, what `approve` said, or what PostgreSQL refused.
     pub async fn open(
         config: &Config,
         (name, source): (&str, &Source),
         patience: Option<Duration>,
         stop: &Stop,
+        mut approve: impl AsyncFnMut(&[Table]) -> Result<(), Faults>,
     ) -> Result<Self, Faults> {
         let begun = Instant::now();
         let mut wait = Duration::from_millis(250);
         loop {
-            let error = match Self::attempt(config, name, source).await {
+            let error = match Self::attempt(config, name, source, &mut approve).await {
                 Ok(opened) => return opened,
                 Err(error) => error,
             };
@@ -81,22 +83,12 @@ impl Opened {
         config: &Config,
         name: &str,
         source: &Source,
+        approve: &mut impl AsyncFnMut(&[Table]) -> Result<(), Faults>,
     ) -> Result<Result<Self, Faults>, SourceError> {
         let url = parse(source)?;
-        let owner = Owner {
-            engine: config.engine.name.clone(),
-            source: name.to_owned(),
-        };
+        let owner = owner(config, name);
         let application = application(&owner.engine);
-        let wanted = |table: &TableName| is_wanted(config, name, table);
-        let request = Request {
-            owner: &owner,
-            application: &application,
-            publication: source.publication.as_deref(),
-            slot: source.slot.as_deref(),
-            wanted: &wanted,
-        };
-        let report = preflight(&url, &request).await?;
+        let report = look(config, name, source).await?;
         let mut faults = Vec::new();
         for finding in &report.findings {
             match finding.severity {
@@ -111,6 +103,9 @@ impl Opened {
             Some(identity) => identity,
             None => return Err(SourceError::unusable("the source does not say which it is")),
         };
+        if let Err(faults) = approve(&report.tables).await {
+            return Ok(Err(faults));
+        }
         let client = url.connect_source(&application).await?;
         let made = object_name(&owner)?;
         let publication = source.publication.clone().unwrap_or_else(|| made.clone());
@@ -168,6 +163,34 @@ impl Opened {
         let text: String = row.get(0);
         text.parse()
             .map_err(|_| SourceError::unusable("the source returned no LSN"))
+    }
+}
+
+/// What preflight says to the source `name` and to all that the syncs want of it.
+///
+/// # Errors
+///
+/// As [`preflight`].
+pub async fn look(config: &Config, name: &str, source: &Source) -> Result<Report, SourceError> {
+    let url = parse(source)?;
+    let owner = owner(config, name);
+    let wanted = |table: &TableName| is_wanted(config, name, table);
+    let request = Request {
+        owner: &owner,
+        application: &application(&owner.engine),
+        publication: source.publication.as_deref(),
+        slot: source.slot.as_deref(),
+        wanted: &wanted,
+    };
+    preflight(&url, &request).await
+}
+
+/// Who makes what tahr makes in the source `name`.
+#[must_use]
+pub fn owner(config: &Config, name: &str) -> Owner {
+    Owner {
+        engine: config.engine.name.clone(),
+        source: name.to_owned(),
     }
 }
 

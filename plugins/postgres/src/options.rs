@@ -3,7 +3,7 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Options of a PostgreSQL target.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -36,7 +36,7 @@ pub struct Options {
 }
 
 /// See [`Options::session_replication_role`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplicationRole {
     /// `replica` where allowed, else `origin`.

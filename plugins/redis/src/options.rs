@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use tahr_plugin_api::WriteError;
 
 /// Options of a redis target.
@@ -33,9 +33,11 @@ pub struct Options {
     pub separator: char,
     /// How long to wait for a connection.
     #[serde(default = "default_connect_timeout")]
+    #[schemars(extend("default" = "5s"))]
     pub connect_timeout: Span,
     /// How long to wait for an answer.
     #[serde(default = "default_timeout")]
+    #[schemars(extend("default" = "60s"))]
     pub timeout: Span,
 }
 
@@ -50,7 +52,7 @@ impl fmt::Debug for Options {
 }
 
 /// What a row becomes in Redis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// A hash, a field per column that is not null.

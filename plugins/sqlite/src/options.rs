@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, de};
+use serde::{Deserialize, Serialize, de};
 
 /// Options of the SQLite writer.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -21,6 +21,7 @@ pub struct Options {
     pub synchronous: Synchronous,
     /// How long to wait for another program that writes to the file, such as `5s` or `500ms`.
     #[serde(default)]
+    #[schemars(extend("default" = "5s"))]
     pub busy_timeout: BusyTimeout,
 }
 
@@ -29,7 +30,7 @@ fn yes() -> bool {
 }
 
 /// SQLite's `PRAGMA synchronous`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Synchronous {
     /// Every commit is on the disk.
