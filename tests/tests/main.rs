@@ -1,6 +1,15 @@
 //! tahr on real servers: one file per behaviour, each test a sentence.
 
+mod accepted_batches;
+mod bare_advance;
+mod broken_streams;
+mod failing_writers;
 mod harness;
+mod kills;
+mod large_transactions;
+mod moved_checkpoints;
 mod preflight;
 mod publication_and_slot;
+mod rejected_rows;
+mod schema_changes;
 mod snapshot;
