@@ -123,12 +123,13 @@ impl Engine {
     #[track_caller]
     pub fn await_lane(&self, target: &str, state: State) -> impl Future<Output = Status> {
         let what = format!("lane into {target} is {}", state.as_str());
-        let waiting = eventually(LANE_PATIENCE, what, async move || {
+        eventually(LANE_PATIENCE, what, async move || {
             let lane = self.lane(target)?;
             let is_there = lane.state == state;
-            is_there.then(|| lane.clone()).ok_or_else(|| format!("{lane:?}"))
-        });
-        waiting
+            is_there
+                .then(|| lane.clone())
+                .ok_or_else(|| format!("{lane:?}"))
+        })
     }
 
     /// Runs a command to its end, which it has to reach within two minutes.

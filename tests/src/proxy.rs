@@ -97,13 +97,18 @@ impl Proxy {
     /// piece; once.
     pub fn alter(&self, from: &[u8], to: &[u8]) {
         assert_eq!(from.len(), to.len(), "the stream must not shift");
-        *self.alteration.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((from.to_vec(), to.to_vec()));
+        *self
+            .alteration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((from.to_vec(), to.to_vec()));
     }
 
     /// Whether what [`alter`](Self::alter) asked for has happened.
     pub fn has_altered(&self) -> bool {
-        self.alteration.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.alteration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 
     /// Lets everything pass again, what was held included.
@@ -133,7 +138,12 @@ async fn serve(
     let _unsupported = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let there = pass(from_client, to_server, states.clone(), Alteration::default());
+    let there = pass(
+        from_client,
+        to_server,
+        states.clone(),
+        Alteration::default(),
+    );
     let back = pass(from_server, to_client, states.clone(), alteration);
     let cut = states.wait_for(|state| state.generation != generation);
     tokio::select! {
@@ -166,7 +176,9 @@ async fn pass(
 
 fn alter(bytes: &mut [u8], alteration: &Alteration) {
     let mut alteration = alteration.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((from, to)) = alteration.as_ref() else { return };
+    let Some((from, to)) = alteration.as_ref() else {
+        return;
+    };
     if let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
         bytes[at..at + to.len()].copy_from_slice(to);
         *alteration = None;

@@ -43,7 +43,10 @@ pub fn sync(url: &str, targets: &[(&str, &Scripted)], extra: &str) -> String {
     for (name, target) in targets {
         let _infallible = write!(toml, "\n{}", target.section(name));
     }
-    let names: Vec<_> = targets.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let names: Vec<_> = targets
+        .iter()
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
     let _infallible = write!(
         toml,
         "\n[syncs.s]\nsources = [\"src\"]\ntargets = [{}]\ntables = [\"public.*\"]\n{extra}\n",
@@ -61,7 +64,9 @@ impl Default for Scripted {
 impl Scripted {
     /// An empty one that behaves.
     pub fn new() -> Self {
-        Self { folder: Run::current().make_folder("scripted") }
+        Self {
+            folder: Run::current().make_folder("scripted"),
+        }
     }
 
     /// Its section of the config.
@@ -85,7 +90,9 @@ impl Scripted {
     pub fn called(&self, start: &str) -> Result<(), String> {
         let calls = self.calls();
         let is_there = calls.iter().any(|call| call.starts_with(start));
-        is_there.then_some(()).ok_or_else(|| format!("the last of {} calls is {:?}", calls.len(), calls.last()))
+        is_there
+            .then_some(())
+            .ok_or_else(|| format!("the last of {} calls is {:?}", calls.len(), calls.last()))
     }
 
     /// The stored position.
@@ -125,18 +132,40 @@ impl Scripted {
                 is_copy = true;
             } else if let Some(head) = line.get("batch") {
                 is_copy = false;
-                let position =
-                    |key: &str| head[key].as_str().expect("text").parse().expect("a position");
+                let position = |key: &str| {
+                    head[key]
+                        .as_str()
+                        .expect("text")
+                        .parse()
+                        .expect("a position")
+                };
                 let part = head["part"].as_str().expect("text").to_owned();
                 let (previous, position) = (position("previous"), position("position"));
                 // Bare advances lie between batches.
                 let follows = batches.last().is_none_or(|last| last.position <= previous);
-                assert!(follows, "a batch from {previous} follows {:?}", batches.last());
-                batches.push(Batch { part, previous, position, changes: Vec::new() });
+                assert!(
+                    follows,
+                    "a batch from {previous} follows {:?}",
+                    batches.last()
+                );
+                batches.push(Batch {
+                    part,
+                    previous,
+                    position,
+                    changes: Vec::new(),
+                });
             } else if !is_copy {
-                let identity = (line["xid"].to_string(), line["ordinal"].as_u64(), line["table"].to_string());
+                let identity = (
+                    line["xid"].to_string(),
+                    line["ordinal"].as_u64(),
+                    line["table"].to_string(),
+                );
                 assert!(seen.insert(identity), "stored twice: {line}");
-                batches.last_mut().expect("a batch before its changes").changes.push(line);
+                batches
+                    .last_mut()
+                    .expect("a batch before its changes")
+                    .changes
+                    .push(line);
             }
         }
         batches
@@ -169,7 +198,12 @@ impl Scripted {
             }
             let row = |side: &str| -> Option<BTreeMap<String, Value>> {
                 let cells = line.get(side)?.as_object().expect("a row");
-                Some(cells.iter().map(|(name, cell)| (name.clone(), cell.clone())).collect())
+                Some(
+                    cells
+                        .iter()
+                        .map(|(name, cell)| (name.clone(), cell.clone()))
+                        .collect(),
+                )
             };
             let (old, mut new) = (row("old"), row("new"));
             if line["op"] == "truncate" {
@@ -191,7 +225,10 @@ impl Scripted {
             }
         }
         let cells = |row: &BTreeMap<String, Value>| -> Row {
-            columns.iter().map(|column| text(row.get(*column))).collect()
+            columns
+                .iter()
+                .map(|column| text(row.get(*column)))
+                .collect()
         };
         Rows::new(rows.values().flatten().map(cells).collect())
     }
@@ -201,19 +238,27 @@ impl Scripted {
         let length = self.store()["length"].as_u64().unwrap_or(0);
         let data = fs::read(self.folder.join("data.jsonl")).unwrap_or_default();
         let stored = &data[..usize::try_from(length).expect("a length")];
-        let lines = stored.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).expect("a line of JSON")).collect()
+        let lines = stored
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty());
+        lines
+            .map(|line| serde_json::from_slice(line).expect("a line of JSON"))
+            .collect()
     }
 
     fn store(&self) -> Value {
         let text = fs::read(self.folder.join("store.json"));
-        text.map_or(Value::Null, |text| serde_json::from_slice(&text).expect("JSON"))
+        text.map_or(Value::Null, |text| {
+            serde_json::from_slice(&text).expect("JSON")
+        })
     }
 
     /// Whoever reads it sees the old or the new one.
     fn replace(&self, name: &str, text: &[u8]) {
         let new = self.folder.join(format!("{name}.test"));
-        fs::write(&new, text).and_then(|()| fs::rename(new, self.folder.join(name))).expect("replace a file");
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(new, self.folder.join(name)))
+            .expect("replace a file");
     }
 }
 

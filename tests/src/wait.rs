@@ -12,7 +12,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// After `limit`, naming what was waited for, the caller's line, and the last `Err`, which says how
 /// things stood. A check that hangs is cut off by the limit too.
 #[track_caller]
-pub fn eventually<T, F>(limit: Duration, what: impl Into<String>, check: F) -> impl Future<Output = T>
+pub fn eventually<T, F>(
+    limit: Duration,
+    what: impl Into<String>,
+    check: F,
+) -> impl Future<Output = T>
 where
     F: AsyncFnMut() -> Result<T, String>,
 {

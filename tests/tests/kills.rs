@@ -17,14 +17,18 @@ async fn an_engine_killed_at_random_moments_under_load_loses_and_repeats_nothing
         .execute(
             "CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
              INSERT INTO accounts SELECT g, 0 FROM generate_series(1, 100) g;
-             CREATE TABLE events (n bigserial, v text)",
+             CREATE TABLE events (n bigserial, v text);
+             ALTER TABLE events REPLICA IDENTITY FULL",
         )
         .await;
     let scripted = Scripted::new();
     let config = sync(source.url(), &[("scripted", &scripted)], "")
         .replace("[\"scripted\"]", "[\"scripted\", \"file\", \"copy\"]")
         + "[targets.file]\nplugin = \"sqlite\"\noptions = { path = \"copy.db\" }\n"
-        + &format!("[targets.copy]\nplugin = \"postgres\"\noptions = {{ url = \"{}\" }}\n", copy.url());
+        + &format!(
+            "[targets.copy]\nplugin = \"postgres\"\noptions = {{ url = \"{}\" }}\n",
+            copy.url()
+        );
     let engine = Engine::builder().config(config).build();
     let mut running = engine.start();
     engine.await_lane("copy", State::Streaming).await;
@@ -48,9 +52,18 @@ async fn an_engine_killed_at_random_moments_under_load_loses_and_repeats_nothing
             tokio::time::sleep(Duration::from_millis(dice.below(4))).await;
         }
     });
-    for _ in 0..KILLS {
+    for kill in 0..KILLS {
+        // Every other time the stream is under way; else it may still be starting.
+        if kill % 2 == 0 {
+            let before = scripted.position();
+            eventually(SOON, "something was stored", async || {
+                let moved = scripted.position() != before;
+                moved.then_some(()).ok_or_else(|| format!("{before:?}"))
+            })
+            .await;
+        }
         // Not a wait for anything: the moment is what is random.
-        tokio::time::sleep(Duration::from_millis(random.below(500))).await;
+        tokio::time::sleep(Duration::from_millis(random.below(300))).await;
         running.kill9();
         running = engine.start();
     }
@@ -60,15 +73,23 @@ async fn an_engine_killed_at_random_moments_under_load_loses_and_repeats_nothing
     let file = engine.folder().join("copy.db");
     for (table, columns) in [("accounts", ["id", "balance"]), ("events", ["n", "v"])] {
         let query = format!("SELECT {} FROM {table}", columns.join(", "));
-        let expected = Rows::postgres(&source, &query).await.expect("the source's rows");
+        let expected = Rows::postgres(&source, &query)
+            .await
+            .expect("the source's rows");
         assert!(!expected.is_empty());
         eventually(SOON, format!("every target holds {table}"), async || {
             let found = scripted.rows(&format!("public.{table}"), &columns);
-            expected.same_as(&found).map_err(|fault| format!("scripted: {fault}"))?;
+            expected
+                .same_as(&found)
+                .map_err(|fault| format!("scripted: {fault}"))?;
             let found = Rows::sqlite(&file, &query)?;
-            expected.same_as(&found).map_err(|fault| format!("sqlite: {fault}"))?;
+            expected
+                .same_as(&found)
+                .map_err(|fault| format!("sqlite: {fault}"))?;
             let found = Rows::postgres(&copy, &query).await?;
-            expected.same_as(&found).map_err(|fault| format!("postgres: {fault}"))
+            expected
+                .same_as(&found)
+                .map_err(|fault| format!("postgres: {fault}"))
         })
         .await;
     }

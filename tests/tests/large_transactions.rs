@@ -11,10 +11,15 @@ const ROWS: usize = 60_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_transaction_is_played_again_from_its_first_part_without_the_source() {
     let database = Postgres::shared().database().await;
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
     let (one, two) = (Scripted::new(), Scripted::new());
     let config = sync(database.url(), &[("one", &one), ("two", &two)], "");
-    let engine = Engine::builder().setting("memory = \"1MiB\"").config(config).build();
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
     let running = engine.start();
     engine.await_lane("one", State::Streaming).await;
     engine.await_lane("two", State::Streaming).await;
@@ -29,21 +34,31 @@ async fn a_large_transaction_is_played_again_from_its_first_part_without_the_sou
     let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
     database.execute(&format!("INSERT INTO t {rows}")).await;
     for target in [&one, &two] {
-        eventually(SOON, "all is stored", async || match target.rows("public.t", &["id"]).len() {
-            ROWS => Ok(()),
-            rows => Err(format!("{rows} rows")),
+        eventually(SOON, "all is stored", async || {
+            match target.rows("public.t", &["id"]).len() {
+                ROWS => Ok(()),
+                rows => Err(format!("{rows} rows")),
+            }
         })
         .await;
         let batches = target.batches();
         let parts: Vec<_> = batches.iter().map(|batch| batch.part.as_str()).collect();
         assert!(parts.len() >= 4, "{parts:?}");
         assert_eq!((parts[0], parts[parts.len() - 1]), ("first", "last"));
-        assert!(parts[1..parts.len() - 1].iter().all(|part| *part == "middle"), "{parts:?}");
+        assert!(
+            parts[1..parts.len() - 1]
+                .iter()
+                .all(|part| *part == "middle"),
+            "{parts:?}"
+        );
         let mut ordinal = 0;
         for (index, batch) in batches.iter().enumerate() {
             if let Some(before) = index.checked_sub(1) {
                 assert_eq!(batch.previous, batches[before].position);
-                assert_eq!((batch.previous.lsn, batch.previous.ordinal), (batches[0].position.lsn, ordinal));
+                assert_eq!(
+                    (batch.previous.lsn, batch.previous.ordinal),
+                    (batches[0].position.lsn, ordinal)
+                );
             }
             for change in &batch.changes {
                 assert_eq!(change["ordinal"], ordinal);
@@ -54,33 +69,56 @@ async fn a_large_transaction_is_played_again_from_its_first_part_without_the_sou
         assert!(!batches[batches.len() - 1].position.is_inside());
     }
     let count = |target: &Scripted, start: &str| {
-        target.calls().iter().filter(|call| call.starts_with(start)).count()
+        target
+            .calls()
+            .iter()
+            .filter(|call| call.starts_with(start))
+            .count()
     };
     assert_eq!((count(&one, "write first"), count(&one, "reset")), (2, 1));
     assert_eq!((count(&two, "write first"), count(&two, "reset")), (1, 0));
-    assert_eq!(database.value(&walsender).await, before, "the source sent it once");
+    assert_eq!(
+        database.value(&walsender).await,
+        before,
+        "the source sent it once"
+    );
     running.terminate().assert_success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_inside_a_large_transaction_stores_it_once() {
     let database = Postgres::shared().database().await;
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
     let one = Scripted::new();
     let config = sync(database.url(), &[("one", &one)], "");
-    let engine = Engine::builder().setting("memory = \"1MiB\"").config(config).build();
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
     let running = engine.start();
     engine.await_lane("one", State::Streaming).await;
     one.script("write hold part=last");
     database.execute("INSERT INTO t VALUES (0, 'before')").await;
     let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
     database.execute(&format!("INSERT INTO t {rows}")).await;
-    eventually(SOON, "the last part is held", async || one.called("write held")).await;
-    assert_eq!(one.rows("public.t", &["id"]).len(), 1, "no part is stored by itself");
+    eventually(SOON, "the last part is held", async || {
+        one.called("write held")
+    })
+    .await;
+    assert_eq!(
+        one.rows("public.t", &["id"]).len(),
+        1,
+        "no part is stored by itself"
+    );
     running.kill9();
     one.script("");
     let running = engine.start();
-    eventually(SOON, "all is stored", async || one.holds(&database, "t", &["id"]).await).await;
+    eventually(SOON, "all is stored", async || {
+        one.holds(&database, "t", &["id"]).await
+    })
+    .await;
     one.batches();
     running.terminate().assert_success();
 }
@@ -88,10 +126,15 @@ async fn an_engine_killed_inside_a_large_transaction_stores_it_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_stop_inside_a_large_transaction_stores_none_of_it() {
     let database = Postgres::shared().database().await;
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
     let one = Scripted::new();
     let config = sync(database.url(), &[("one", &one)], "");
-    let engine = Engine::builder().setting("memory = \"1MiB\"").config(config).build();
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
     let running = engine.start();
     engine.await_lane("one", State::Streaming).await;
     one.script("write transient part=last");
@@ -103,7 +146,10 @@ async fn a_clean_stop_inside_a_large_transaction_stores_none_of_it() {
     assert!(one.position().is_none_or(|position| !position.is_inside()));
     one.script("");
     let running = engine.start();
-    eventually(SOON, "all is stored", async || one.holds(&database, "t", &["id"]).await).await;
+    eventually(SOON, "all is stored", async || {
+        one.holds(&database, "t", &["id"]).await
+    })
+    .await;
     one.batches();
     running.terminate().assert_success();
 }

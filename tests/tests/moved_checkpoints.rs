@@ -14,7 +14,9 @@ async fn streaming(targets: &[(&str, &Scripted)], extra: &str) -> (Database, Eng
     database
         .execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'copied')")
         .await;
-    let engine = Engine::builder().config(sync(database.url(), targets, extra)).build();
+    let engine = Engine::builder()
+        .config(sync(database.url(), targets, extra))
+        .build();
     let running = engine.start();
     for (name, _) in targets {
         engine.await_lane(name, State::Streaming).await;
@@ -36,18 +38,62 @@ async fn one_moved_back_within_reach_of_the_log_is_played_again() {
     // What the other lane still needs, the log holds.
     two.script("write hold");
     database.execute("INSERT INTO t VALUES (2, 'a')").await;
-    eventually(SOON, "one holds it", async || one.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     eventually(SOON, "two is held", async || two.called("write held")).await;
     let backup = one.backup();
     database.execute("INSERT INTO t VALUES (3, 'a')").await;
-    eventually(SOON, "one holds it", async || one.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     one.restore(&backup);
     database.execute("INSERT INTO t VALUES (4, 'a')").await;
-    eventually(SOON, "one holds all", async || one.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "one holds all", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     two.script("");
-    eventually(SOON, "two holds all", async || two.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "two holds all", async || {
+        two.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     one.batches();
     two.batches();
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_moved_back_within_reach_of_the_slot_is_played_again() {
+    let one = Scripted::new();
+    let (database, engine, running) = streaming(&[("one", &one)], "").await;
+    running.terminate().assert_success();
+    let config = engine.config().replace("redo = \"200ms\"", "redo = \"1h\"");
+    engine.write_config(&config);
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    database.execute("INSERT INTO t VALUES (2, 'a')").await;
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    let backup = one.backup();
+    database.execute("INSERT INTO t VALUES (3, 'a')").await;
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    // The log has let go of it, the slot has not.
+    one.restore(&backup);
+    database.execute("INSERT INTO t VALUES (4, 'a')").await;
+    eventually(SOON, "one holds all", async || {
+        let held = one.holds(&database, "t", COLUMNS).await;
+        held.map_err(|fault| format!("{fault}; {:?}", engine.lane("one")))
+    })
+    .await;
+    one.batches();
     running.terminate().assert_success();
 }
 
@@ -84,23 +130,35 @@ async fn one_that_vanished_is_a_gap_which_parks() {
     one.tamper(|checkpoint| *checkpoint = Value::Null);
     database.execute("INSERT INTO t VALUES (2, 'a')").await;
     let message = parked(&engine).await;
-    assert!(message.contains("gap: target has lost its checkpoint"), "{message}");
+    assert!(
+        message.contains("gap: target has lost its checkpoint"),
+        "{message}"
+    );
     running.terminate().assert_success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_vanished_is_copied_again_where_the_config_says_so() {
     let one = Scripted::new();
-    let (database, _engine, running) =
-        streaming(&[("one", &one)], "on_gap = \"resync\"").await;
+    let (database, _engine, running) = streaming(&[("one", &one)], "on_gap = \"resync\"").await;
     database.execute("INSERT INTO t VALUES (2, 'a')").await;
-    eventually(SOON, "one holds it", async || one.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     one.tamper(|checkpoint| *checkpoint = Value::Null);
     database.execute("INSERT INTO t VALUES (3, 'a')").await;
-    eventually(SOON, "one holds all", async || one.holds(&database, "t", COLUMNS).await).await;
-    one.called("begin_load public.t replace").expect("it is copied again");
+    eventually(SOON, "one holds all", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    one.called("begin_load public.t replace")
+        .expect("it is copied again");
     database.execute("UPDATE t SET v = 'b'").await;
-    eventually(SOON, "one goes on", async || one.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "one goes on", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     running.terminate().assert_success();
 }
 
@@ -112,14 +170,22 @@ async fn one_restored_from_an_old_backup_is_a_gap() {
     one.tamper(|checkpoint| checkpoint["position"] = json!("0/1"));
     let running = engine.start();
     let message = parked(&engine).await;
-    assert!(message.contains("gap: target holds the source up to 0/1"), "{message}");
+    assert!(
+        message.contains("gap: target holds the source up to 0/1"),
+        "{message}"
+    );
     running.terminate().assert_success();
 
-    let config = engine.config().replace("tables =", "on_gap = \"resync\"\ntables =");
+    let config = engine
+        .config()
+        .replace("tables =", "on_gap = \"resync\"\ntables =");
     engine.write_config(&config);
     database.execute("INSERT INTO t VALUES (2, 'a')").await;
     let running = engine.start();
-    eventually(SOON, "one holds all", async || one.holds(&database, "t", COLUMNS).await).await;
+    eventually(SOON, "one holds all", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
     running.terminate().assert_success();
 }
 
@@ -139,7 +205,10 @@ async fn one_of_another_stream_parks_and_says_in_what_it_differs() {
         one.tamper(|checkpoint| checkpoint["stream"][key] = value);
         let running = engine.start();
         let message = parked(&engine).await;
-        assert!(message.contains("another stream") && message.contains(says), "{message}");
+        assert!(
+            message.contains("another stream") && message.contains(says),
+            "{message}"
+        );
         running.terminate().assert_success();
     }
 }

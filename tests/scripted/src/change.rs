@@ -80,10 +80,13 @@ fn line<'a>(change: &Change<'a>) -> Line<'a> {
 
 fn cells<'a>(change: &Change<'a>, row: Row<'a>) -> BTreeMap<&'a str, Cell<'a>> {
     let columns = &change.relation().columns;
-    let named = columns.iter().enumerate().filter(|(_, column)| {
-        !row.is_key_only() || column.in_identity
-    });
-    named.map(|(index, column)| (column.name.as_str(), cell(row.value(index)))).collect()
+    let named = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| !row.is_key_only() || column.in_identity);
+    named
+        .map(|(index, column)| (column.name.as_str(), cell(row.value(index))))
+        .collect()
 }
 
 fn cell(value: Value<'_>) -> Cell<'_> {

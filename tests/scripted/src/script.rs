@@ -91,7 +91,11 @@ pub(crate) fn follow(
                 }
                 note("released");
             }
-            other => return Err(WriteError::fatal(format!("scripted: unknown act {other:?}"))),
+            other => {
+                return Err(WriteError::fatal(format!(
+                    "scripted: unknown act {other:?}"
+                )));
+            }
         }
     }
     Ok(orders)
@@ -102,7 +106,13 @@ fn read(folder: &Path) -> String {
 }
 
 /// Whether the line matches, counting it.
-fn is_due(folder: &Path, text: &str, index: usize, words: &Words<'_>, subject: Subject<'_>) -> bool {
+fn is_due(
+    folder: &Path,
+    text: &str,
+    index: usize,
+    words: &Words<'_>,
+    subject: Subject<'_>,
+) -> bool {
     if !words.fit(subject) {
         return false;
     }
@@ -130,14 +140,23 @@ impl<'a> Words<'a> {
     fn parse(line: &'a str) -> Result<Self, WriteError> {
         let fault = || WriteError::fatal(format!("scripted: can't read {line:?}"));
         let mut words = line.split_whitespace();
-        let (Some(call), Some(act)) = (words.next(), words.next()) else { return Err(fault()) };
+        let (Some(call), Some(act)) = (words.next(), words.next()) else {
+            return Err(fault());
+        };
         let keys = words.map(|word| word.split_once('=').ok_or_else(fault));
-        Ok(Self { call, act, keys: keys.collect::<Result<_, _>>()? })
+        Ok(Self {
+            call,
+            act,
+            keys: keys.collect::<Result<_, _>>()?,
+        })
     }
 
     fn number(&self, key: &str) -> Result<Option<u64>, WriteError> {
         let fault = |_| WriteError::fatal(format!("scripted: {key} is no number"));
-        self.keys.get(key).map(|text| text.parse().map_err(fault)).transpose()
+        self.keys
+            .get(key)
+            .map(|text| text.parse().map_err(fault))
+            .transpose()
     }
 
     fn fit(&self, subject: Subject<'_>) -> bool {
@@ -150,20 +169,33 @@ impl<'a> Words<'a> {
             Subject::Batch(batch) => part_name(batch.part()) == *wanted,
             _ => false,
         });
-        table_fits && part_fits && (!self.keys.contains_key("value") || self.change(subject).is_some())
+        table_fits
+            && part_fits
+            && (!self.keys.contains_key("value") || self.change(subject).is_some())
     }
 
     /// The first change that fits `table` and `value`.
     fn change(&self, subject: Subject<'_>) -> Option<(usize, String, Option<String>)> {
-        let Subject::Batch(batch) = subject else { return None };
+        let Subject::Batch(batch) = subject else {
+            return None;
+        };
         batch.changes().enumerate().find_map(|(index, change)| {
             let relation = change.relation();
             let table = relation.source.to_string();
-            if self.keys.get("table").is_some_and(|wanted| *wanted != table) {
+            if self
+                .keys
+                .get("table")
+                .is_some_and(|wanted| *wanted != table)
+            {
                 return None;
             }
-            let Some(wanted) = self.keys.get("value") else { return Some((index, table, None)) };
-            let column = change.new_row()?.values().position(|value| value.text() == Some(wanted))?;
+            let Some(wanted) = self.keys.get("value") else {
+                return Some((index, table, None));
+            };
+            let column = change
+                .new_row()?
+                .values()
+                .position(|value| value.text() == Some(wanted))?;
             Some((index, table, Some(relation.columns[column].name.clone())))
         })
     }
@@ -173,7 +205,9 @@ fn rejection(words: &Words<'_>, subject: Subject<'_>) -> WriteError {
     let error = WriteError::rejected("scripted: rejected")
         .code("no")
         .hint("take the line out of the script");
-    let Some((index, table, column)) = words.change(subject) else { return error };
+    let Some((index, table, column)) = words.change(subject) else {
+        return error;
+    };
     let error = error.change(index).table(table);
     match column {
         Some(column) => error.column(column),

@@ -33,8 +33,15 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn open(folder: &Path) -> Result<Self, WriteError> {
         let path = folder.join("data.jsonl");
-        let data = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        Ok(Self { folder: folder.to_owned(), data: data.map_err(failed)? })
+        let data = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path);
+        Ok(Self {
+            folder: folder.to_owned(),
+            data: data.map_err(failed)?,
+        })
     }
 
     /// What is stored now; a test may have changed it.

@@ -62,12 +62,19 @@ impl ScriptedWriter {
 
     fn about(&self, call: &str, relation: &Relation, text: &str) -> Result<Orders, WriteError> {
         let table = relation.source.to_string();
-        self.follow(call, Subject::Table(&table), &format!("{call} {table}{text}"))
+        self.follow(
+            call,
+            Subject::Table(&table),
+            &format!("{call} {table}{text}"),
+        )
     }
 
     /// The checkpoint as it is to be stored with `position`.
     fn checkpoint_at(&self, stored: &Stored, position: Position) -> Checkpoint {
-        let copied_to = stored.checkpoint.as_ref().map(|found| found.copied_to.clone());
+        let copied_to = stored
+            .checkpoint
+            .as_ref()
+            .map(|found| found.copied_to.clone());
         Checkpoint {
             stream: self.stream.clone(),
             position: Some(position),
@@ -76,7 +83,11 @@ impl ScriptedWriter {
     }
 
     fn answer(written: Written, orders: Orders) -> Result<Written, WriteError> {
-        if orders.fail_after { Err(script::lost()) } else { Ok(written) }
+        if orders.fail_after {
+            Err(script::lost())
+        } else {
+            Ok(written)
+        }
     }
 
     /// What a lane must never do.
@@ -88,7 +99,10 @@ impl ScriptedWriter {
                 change::part_name(batch.part())
             )));
         }
-        match batch.changes().find(|change| !self.prepared.contains(&change.relation().version)) {
+        match batch
+            .changes()
+            .find(|change| !self.prepared.contains(&change.relation().version))
+        {
             None => Ok(()),
             Some(change) => Err(WriteError::fatal(format!(
                 "scripted: misuse: {} was not prepared",
@@ -121,12 +135,27 @@ impl Writer for ScriptedWriter {
         }
         let store = Store::open(&folder)?;
         let (stream, prepared) = (StreamId::default(), HashSet::new());
-        Ok(Self { folder, role, store, stream, prepared, known: None, open: None, cancelled })
+        Ok(Self {
+            folder,
+            role,
+            store,
+            stream,
+            prepared,
+            known: None,
+            open: None,
+            cancelled,
+        })
     }
 
     fn check(&mut self, relations: &[Relation]) -> Result<CheckReport, WriteError> {
-        let objects = relations.iter().map(|relation| relation.target.to_string()).collect();
-        Ok(CheckReport { objects, findings: Vec::new() })
+        let objects = relations
+            .iter()
+            .map(|relation| relation.target.to_string())
+            .collect();
+        Ok(CheckReport {
+            objects,
+            findings: Vec::new(),
+        })
     }
 
     fn checkpoint(&mut self, stream: &StreamId) -> Result<Option<Checkpoint>, WriteError> {
@@ -140,10 +169,20 @@ impl Writer for ScriptedWriter {
     }
 
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {
-        let names: Vec<_> = relation.columns.iter().map(|column| column.name.as_str()).collect();
-        self.about("prepare", relation, &format!(" columns={}", names.join(",")))?;
+        let names: Vec<_> = relation
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        self.about(
+            "prepare",
+            relation,
+            &format!(" columns={}", names.join(",")),
+        )?;
         if self.open.is_some() {
-            return Err(WriteError::fatal("scripted: misuse: prepared with changes accepted"));
+            return Err(WriteError::fatal(
+                "scripted: misuse: prepared with changes accepted",
+            ));
         }
         self.prepared.insert(relation.version);
         Ok(())
@@ -155,7 +194,9 @@ impl Writer for ScriptedWriter {
         let position = stored.position().cloned();
         let mut checkpoint = self.checkpoint_at(&stored, Position::default());
         checkpoint.position = position;
-        checkpoint.copied_to.insert(relation.source.to_string(), Lsn::ZERO);
+        checkpoint
+            .copied_to
+            .insert(relation.source.to_string(), Lsn::ZERO);
         stored.checkpoint = Some(checkpoint);
         self.store.commit(&stored)?;
         fs::write(self.store.loading(), "").map_err(failed)
@@ -164,11 +205,15 @@ impl Writer for ScriptedWriter {
     fn load(&mut self, batch: &Batch) -> Result<(), WriteError> {
         self.follow("load", Subject::Batch(batch), "load")?;
         let mut lines = Vec::new();
-        for line in change::lines(batch)?.split_inclusive(|&byte| byte == b'\n').skip(1) {
+        for line in change::lines(batch)?
+            .split_inclusive(|&byte| byte == b'\n')
+            .skip(1)
+        {
             lines.extend_from_slice(line);
         }
         let file = OpenOptions::new().append(true).open(self.store.loading());
-        file.and_then(|mut file| file.write_all(&lines)).map_err(failed)
+        file.and_then(|mut file| file.write_all(&lines))
+            .map_err(failed)
     }
 
     fn end_load(&mut self, relation: &Arc<Relation>, copied_to: Lsn) -> Result<(), WriteError> {
@@ -176,19 +221,29 @@ impl Writer for ScriptedWriter {
         let mut stored = self.store.read()?;
         let table = relation.source.to_string();
         let mut lines = Vec::new();
-        change::push(&mut lines, &serde_json::json!({ "copy": table, "copied_to": copied_to }))?;
+        change::push(
+            &mut lines,
+            &serde_json::json!({ "copy": table, "copied_to": copied_to }),
+        )?;
         lines.extend(fs::read(self.store.loading()).map_err(failed)?);
         stored.length = self.store.append(stored.length, &lines)?;
         if let Some(checkpoint) = &mut stored.checkpoint {
             checkpoint.copied_to.insert(table, copied_to);
         }
         self.store.commit(&stored)?;
-        if orders.fail_after { Err(script::lost()) } else { Ok(()) }
+        if orders.fail_after {
+            Err(script::lost())
+        } else {
+            Ok(())
+        }
     }
 
     fn write(&mut self, batch: &Batch) -> Result<Written, WriteError> {
         let (previous, position) = (batch.previous(), batch.position());
-        let text = format!("write {} {previous} {position}", change::part_name(batch.part()));
+        let text = format!(
+            "write {} {previous} {position}",
+            change::part_name(batch.part())
+        );
         let orders = self.follow("write", Subject::Batch(batch), &text)?;
         self.refuse_misuse(batch)?;
         let found = self.store.read()?;
@@ -204,11 +259,19 @@ impl Writer for ScriptedWriter {
         let end = self.store.append(open.end, &change::lines(batch)?)?;
         let is_inside = !batch.ends_transaction();
         if is_inside || orders.accept {
-            self.open = Some(Open { base: open.base, at: position.clone(), end, is_inside });
+            self.open = Some(Open {
+                base: open.base,
+                at: position.clone(),
+                end,
+                is_inside,
+            });
             return Self::answer(Written::Accepted, orders);
         }
         let checkpoint = Some(self.checkpoint_at(&found, position.clone()));
-        self.store.commit(&Stored { length: end, checkpoint })?;
+        self.store.commit(&Stored {
+            length: end,
+            checkpoint,
+        })?;
         self.known = Some(position.clone());
         Self::answer(Written::Stored(position.clone()), orders)
     }
@@ -220,7 +283,9 @@ impl Writer for ScriptedWriter {
         }
         let orders = self.follow("flush", Subject::Nothing, &format!("flush {position}"))?;
         if self.open.as_ref().is_some_and(|open| open.is_inside) {
-            return Err(WriteError::fatal("scripted: misuse: flush inside a transaction"));
+            return Err(WriteError::fatal(
+                "scripted: misuse: flush inside a transaction",
+            ));
         }
         let found = self.store.read()?;
         if found.position() != self.known.as_ref() {
@@ -240,7 +305,10 @@ impl Writer for ScriptedWriter {
 
     fn forget(&mut self, _stream: &StreamId) -> Result<(), WriteError> {
         let stored = self.store.read()?;
-        self.store.commit(&Stored { checkpoint: None, ..stored })
+        self.store.commit(&Stored {
+            checkpoint: None,
+            ..stored
+        })
     }
 
     fn cancel(&self) -> Option<Cancel> {
@@ -251,6 +319,9 @@ impl Writer for ScriptedWriter {
 
 /// Adds a line to the calls. A test that misses one says so.
 fn note(folder: &Path, text: &str) {
-    let file = OpenOptions::new().create(true).append(true).open(folder.join("calls"));
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("calls"));
     let _missed = file.and_then(|mut file| file.write_all(format!("{text}\n").as_bytes()));
 }
