@@ -101,6 +101,8 @@ pub enum ConnectErrorKind {
     Timeout,
     /// The server is starting, stopping, or full.
     Busy,
+    /// The slot is read by somebody else.
+    InUse,
     /// The connection broke while it was made.
     Broken,
     /// Password or `pg_hba.conf`.
@@ -222,6 +224,7 @@ impl ConnectError {
             "3D000" => ConnectErrorKind::Database,
             "42501" => ConnectErrorKind::Permission,
             "53300" | "57P01" | "57P02" | "57P03" => ConnectErrorKind::Busy,
+            "55006" => ConnectErrorKind::InUse,
             _ if code.starts_with("53") => ConnectErrorKind::Busy,
             _ if code.starts_with("08") => ConnectErrorKind::Broken,
             _ => ConnectErrorKind::Other,
@@ -250,8 +253,8 @@ impl ConnectError {
     /// Whether trying again may help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        use ConnectErrorKind::{Broken, Busy, Timeout, Unreachable};
-        matches!(self.kind, Unreachable | Timeout | Busy | Broken)
+        use ConnectErrorKind::{Broken, Busy, InUse, Timeout, Unreachable};
+        matches!(self.kind, Unreachable | Timeout | Busy | InUse | Broken)
     }
 }
 
@@ -312,6 +315,9 @@ fn hint(url: &Url, kind: ConnectErrorKind, message: &str) -> String {
         }
         ConnectErrorKind::Busy => {
             "the server is starting, stopping or has no free connection".to_owned()
+        }
+        ConnectErrorKind::InUse => {
+            "end the other reader, or give one of two engines another name".to_owned()
         }
         ConnectErrorKind::Broken | ConnectErrorKind::Permission | ConnectErrorKind::Other => {
             String::new()

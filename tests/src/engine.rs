@@ -6,11 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use tahr::control::{Answer, Request, ask};
+use tahr::engine::Report;
+use tahr::lane::{State, Status};
+
 use crate::process::{ProcessId, Signal};
 use crate::run::{Run, built, unique};
+use crate::wait::eventually;
 
 /// How long a command that ends by itself may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a lane may take to come into a state.
+const LANE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lines of an engine's log that a failure shows.
 const SHOWN: usize = 80;
@@ -93,6 +101,35 @@ impl Engine {
     /// Replaces the whole config, `[engine]` included.
     pub fn write_config(&self, toml: &str) {
         fs::write(self.folder.join("tahr.toml"), toml).expect("write tahr.toml");
+    }
+
+    /// What the running engine says of itself, or why it doesn't.
+    pub fn report(&self) -> Result<Report, String> {
+        match ask(&self.folder.join("tahr-state"), &Request::Status) {
+            Ok(Answer::Status(report)) => Ok(report),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What the running engine says of the lane into `target`.
+    pub fn lane(&self, target: &str) -> Result<Status, String> {
+        let lanes = self.report()?.lanes;
+        let lane = lanes.into_iter().find(|lane| lane.target == target);
+        lane.ok_or_else(|| format!("no lane into {target}"))
+    }
+
+    /// Waits until the lane into `target` is in `state`.
+    #[track_caller]
+    pub fn await_lane(&self, target: &str, state: State) -> impl Future<Output = Status> {
+        let what = format!("lane into {target} is {}", state.as_str());
+        eventually(LANE_PATIENCE, what, async move || {
+            let lane = self.lane(target)?;
+            let is_there = lane.state == state;
+            is_there
+                .then(|| lane.clone())
+                .ok_or_else(|| format!("{lane:?}"))
+        })
     }
 
     /// Runs a command to its end, which it has to reach within two minutes.

@@ -5,6 +5,8 @@
 //! the real `tahr` program in a folder of its own. All of it is gone when the test ends, and when
 //! the run ends, however it ends: see [`Run`].
 //!
+//! A [`Scripted`] target misbehaves as it is told and shows all that it was given.
+//!
 //! Waiting is done by [`eventually`], which says what was waited for, where, and what was last
 //! seen. Tables are compared by [`Rows`]. Random numbers come from [`Random`], which prints the seed
 //! to repeat a run with. Faults between two programs are made by a [`Proxy`].
@@ -24,6 +26,7 @@ mod process;
 mod proxy;
 mod redis;
 mod run;
+mod scripted;
 mod seed;
 mod server;
 mod table;
@@ -36,6 +39,7 @@ pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;
 pub use crate::redis::{Redis, RedisDatabase};
 pub use crate::run::{Entry, Run, unique};
+pub use crate::scripted::{Backup, Batch, Scripted, sync};
 pub use crate::seed::Random;
 pub use crate::table::Rows;
 pub use crate::wait::eventually;

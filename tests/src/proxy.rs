@@ -1,7 +1,7 @@
 //! A TCP proxy that makes the faults of a network.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,11 +26,15 @@ struct State {
     generation: u64,
 }
 
+/// Bytes to be put in the place of others, once.
+type Alteration = Arc<Mutex<Option<(Vec<u8>, Vec<u8>)>>>;
+
 /// A proxy in front of one address. Its connections end when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     state: Arc<watch::Sender<State>>,
+    alteration: Alteration,
     accepting: JoinHandle<()>,
 }
 
@@ -46,17 +50,22 @@ impl Proxy {
             generation: 0,
         }));
         let states = Arc::clone(&state);
+        let alteration = Alteration::default();
+        let altering = Arc::clone(&alteration);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let now = *states.borrow();
                 if now.mode != Mode::Refuse {
-                    tokio::spawn(serve(client, target, states.subscribe(), now.generation));
+                    let altering = Arc::clone(&altering);
+                    let states = states.subscribe();
+                    tokio::spawn(serve(client, target, states, now.generation, altering));
                 }
             }
         });
         Self {
             address,
             state,
+            alteration,
             accepting,
         }
     }
@@ -84,6 +93,24 @@ impl Proxy {
         });
     }
 
+    /// Puts `to` in the place of `from`, of the same length, where the server next sends that in one
+    /// piece; once.
+    pub fn alter(&self, from: &[u8], to: &[u8]) {
+        assert_eq!(from.len(), to.len(), "the stream must not shift");
+        *self
+            .alteration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some((from.to_vec(), to.to_vec()));
+    }
+
+    /// Whether what [`alter`](Self::alter) asked for has happened.
+    pub fn has_altered(&self) -> bool {
+        self.alteration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
+    }
+
     /// Lets everything pass again, what was held included.
     pub fn resume(&self) {
         self.state.send_modify(|state| state.mode = Mode::Flow);
@@ -103,6 +130,7 @@ async fn serve(
     target: SocketAddr,
     mut states: watch::Receiver<State>,
     generation: u64,
+    alteration: Alteration,
 ) {
     let Ok(server) = TcpStream::connect(target).await else {
         return;
@@ -110,8 +138,13 @@ async fn serve(
     let _unsupported = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let there = pass(from_client, to_server, states.clone());
-    let back = pass(from_server, to_client, states.clone());
+    let there = pass(
+        from_client,
+        to_server,
+        states.clone(),
+        Alteration::default(),
+    );
+    let back = pass(from_server, to_client, states.clone(), alteration);
     let cut = states.wait_for(|state| state.generation != generation);
     tokio::select! {
         () = async { tokio::join!(there, back); } => {}
@@ -124,9 +157,11 @@ async fn pass(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut states: watch::Receiver<State>,
+    alteration: Alteration,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        alter(&mut buffer[..count], &alteration);
         if states
             .wait_for(|state| state.mode == Mode::Flow)
             .await
@@ -137,4 +172,15 @@ async fn pass(
         }
     }
     let _already_closed = to.shutdown().await;
+}
+
+fn alter(bytes: &mut [u8], alteration: &Alteration) {
+    let mut alteration = alteration.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((from, to)) = alteration.as_ref() else {
+        return;
+    };
+    if let Some(at) = bytes.windows(from.len()).position(|window| window == from) {
+        bytes[at..at + to.len()].copy_from_slice(to);
+        *alteration = None;
+    }
 }

@@ -12,15 +12,19 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// After `limit`, naming what was waited for, the caller's line, and the last `Err`, which says how
 /// things stood. A check that hangs is cut off by the limit too.
 #[track_caller]
-pub fn eventually<T, F>(limit: Duration, what: &str, check: F) -> impl Future<Output = T>
+pub fn eventually<T, F>(
+    limit: Duration,
+    what: impl Into<String>,
+    check: F,
+) -> impl Future<Output = T>
 where
     F: AsyncFnMut() -> Result<T, String>,
 {
     // Taken here, not in the future: there the caller would be the runtime.
-    wait(limit, what, check, Location::caller())
+    wait(limit, what.into(), check, Location::caller())
 }
 
-async fn wait<T, F>(limit: Duration, what: &str, mut check: F, caller: &Location<'_>) -> T
+async fn wait<T, F>(limit: Duration, what: String, mut check: F, caller: &Location<'_>) -> T
 where
     F: AsyncFnMut() -> Result<T, String>,
 {

@@ -32,7 +32,7 @@ pub(super) enum Fed {
         changes: u64,
         transactions: u64,
     },
-    /// All read: nothing for this lane lies before this position.
+    /// Nothing for this lane lies before this position, which may be inside a transaction.
     Tail(Position),
     Stopped,
 }
@@ -132,10 +132,14 @@ impl Feed {
                     Some(other) => return Ok(other),
                 }
             }
-            if let Some(reach) = self.reach(routes, limits, single)?
-                && let Some(fed) = self.take(&reach)
-            {
-                return Ok(fed);
+            if let Some(reach) = self.reach(routes, limits, single)? {
+                if let Some(fed) = self.take(&reach) {
+                    return Ok(fed);
+                }
+                // Others may keep the source so busy that there never is a pause to look around in.
+                if !self.at.is_inside() {
+                    return Ok(Fed::Tail(self.at.clone()));
+                }
             }
         }
     }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use tahr_plugin_api::{
-    Batch, Checkpoint, LoadMode, Lsn, Part, Position, Role, StreamId, WriteError, Written,
+    Batch, Checkpoint, ErrorKind, LoadMode, Lsn, Part, Position, Role, StreamId, WriteError,
+    Written,
     abi::{Canceller, HostCalls, RemoteWriter},
 };
 use tahr_postgres_connect::Url;
@@ -139,6 +140,7 @@ impl Lane {
             canceller: Arc::clone(&canceller),
             prepared: HashSet::new(),
             single_until: None,
+            reached: None,
             had_checkpoint: false,
             backoff: Backoff::default(),
             setup,
@@ -187,6 +189,8 @@ struct Worker {
     prepared: HashSet<u32>,
     /// Transactions are given one by one up to here, since one of them was rejected.
     single_until: Option<Position>,
+    /// The furthest that the target can be by this engine's doing.
+    reached: Option<Position>,
     /// Whether the target has shown a checkpoint in this run.
     had_checkpoint: bool,
     backoff: Backoff,
@@ -261,7 +265,7 @@ impl Worker {
         let mut writer = self.connect()?;
         let flow = self.work(&mut writer);
         // A writer that panicked is in no state to be called again.
-        if !matches!(&flow, Err(error) if error.kind == tahr_plugin_api::ErrorKind::Fatal) {
+        if !matches!(&flow, Err(error) if error.kind == ErrorKind::Fatal) {
             self.writer = Some(writer);
         }
         flow
@@ -322,8 +326,8 @@ impl Worker {
             tracing::info!(lane = %self.setup.name(), tables, "copying");
             copy_tables(&self.setup, writer, &mut self.routes, missing, mode)?;
             tracing::info!(lane = %self.setup.name(), tables, "copied");
+            self.backoff.succeeded();
         }
-        self.backoff.succeeded();
         self.setup.status.update(|status| {
             status.state = State::Streaming;
             status.stored = Some(position.clone());
@@ -343,12 +347,16 @@ impl Worker {
         // From here on the log keeps what the lane needs; whether it still had all of it is asked
         // afterwards.
         if let Some(position) = &held {
+            if let Some(reached) = self.reached.as_ref().filter(|reached| position > reached) {
+                return Err(other_engine(position, reached));
+            }
             self.setup.log.join(self.setup.id, position.clone());
         }
         let reach = self.setup.log.reach();
         let gap = match &held {
             Some(position) if *position >= reach => {
                 self.had_checkpoint = true;
+                self.reached = self.reached.take().max(held.clone());
                 return Ok((position.clone(), None));
             }
             Some(position) => Some(format!(
@@ -372,6 +380,7 @@ impl Worker {
             }
             tracing::warn!(lane = %self.setup.name(), "gap: {gap}; copying all tables again");
         }
+        self.reached = self.reached.take().max(Some(reach.clone()));
         match writer.flush(&reach)? {
             Written::Stored(position) if position == reach => {
                 self.had_checkpoint = true;
@@ -411,18 +420,25 @@ impl Worker {
                     if feed.is_open() {
                         continue;
                     }
+                    // A checkpoint inside a transaction that has nothing for the lane so far would
+                    // be one inside a transaction that the target never saw begin.
+                    let at = if at.is_inside() {
+                        feed.given().clone()
+                    } else {
+                        at
+                    };
                     let behind = at.lsn.bytes_since(feed.given().lsn);
                     let is_due = behind >= ADVANCE_BYTES || advanced.elapsed() >= ADVANCE_AFTER;
                     if is_accepted || (is_due && at > *feed.given()) {
-                        let previous = feed.given().clone();
-                        let flushed = writer.flush(&at)?;
-                        if self.moved(&flushed, &previous, &at)? {
+                        if self.flush(writer, feed, &at, &mut given)? {
                             return Ok(Flow::Again);
                         }
-                        feed.advanced(at.clone());
                         advanced = Instant::now();
                         is_accepted = false;
-                        self.stored(&at, std::mem::take(&mut given), None);
+                    }
+                    // Whatever failed before is behind it.
+                    if self.reached.as_ref().is_none_or(|reached| at >= *reached) {
+                        self.backoff.succeeded();
                     }
                     self.setup.status.update(|status| {
                         status.passed = at.lsn;
@@ -434,9 +450,19 @@ impl Worker {
                     changes,
                     transactions,
                 } => {
+                    // Tables are altered between transactions, where the target can't do it inside.
+                    if is_accepted
+                        && matches!(batch.part(), Part::Whole | Part::First)
+                        && !self.setup.plugin.description.capabilities.transactional_ddl
+                        && feed::relations(&batch).any(|new| !self.prepared.contains(&new.version))
+                        && self.flush(writer, feed, batch.previous(), &mut given)?
+                    {
+                        return Ok(Flow::Again);
+                    }
                     if self.prepare(writer, &batch)? {
                         return Ok(Flow::Again);
                     }
+                    self.reached = self.reached.take().max(Some(batch.position().clone()));
                     given.changes += changes;
                     given.transactions += transactions;
                     let written = match writer.write(&batch) {
@@ -455,6 +481,24 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Stores what was accepted, and `at`; whether the lane has to start over from its checkpoint.
+    fn flush(
+        &mut self,
+        writer: &mut RemoteWriter,
+        feed: &mut Feed,
+        at: &Position,
+        given: &mut Given,
+    ) -> Result<bool, WriteError> {
+        self.reached = self.reached.take().max(Some(at.clone()));
+        let flushed = writer.flush(at)?;
+        if self.moved(&flushed, feed.given(), at)? {
+            return Ok(true);
+        }
+        feed.advanced(at.clone());
+        self.stored(at, std::mem::take(given), None);
+        Ok(false)
     }
 
     /// Makes the target ready for relations that `batch` brings for the first time; whether the
@@ -492,7 +536,7 @@ impl Worker {
         batch: &Batch,
         transactions: u64,
     ) -> Result<Flow, WriteError> {
-        if error.is_transient() || transactions < 2 {
+        if error.kind != ErrorKind::Rejected || transactions < 2 {
             return Err(error);
         }
         tracing::debug!(lane = %self.setup.name(), transactions, %error, "giving them one by one");
@@ -510,11 +554,7 @@ impl Worker {
     ) -> Result<bool, WriteError> {
         match written {
             Written::Moved(Some(found)) if found > previous && found != position => {
-                Err(WriteError::rejected(format!(
-                    "target's checkpoint is at {found}, ahead of this engine's {previous}: \
-                     another engine writes to this target"
-                ))
-                .hint("stop the other engine, or give one of them another sync name"))
+                Err(other_engine(found, previous))
             }
             Written::Moved(found) => {
                 let found = found
@@ -569,6 +609,15 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// The target is further than this engine can have brought it.
+fn other_engine(found: &Position, previous: &Position) -> WriteError {
+    WriteError::rejected(format!(
+        "target's checkpoint is at {found}, ahead of this engine's {previous}: \
+         another engine writes to this target"
+    ))
+    .hint("stop the other engine, or give one of them another sync name")
 }
 
 /// A checkpoint of another stream must not be gone on from, nor written over.

@@ -1,0 +1,201 @@
+//! A stream that breaks goes on without loss and without repeating.
+
+use std::time::Duration;
+
+use tahr::lane::State;
+use tahr_tests::{Database, Engine, Postgres, Proxy, Scripted, eventually, sync};
+
+const SOON: Duration = Duration::from_secs(30);
+const COLUMNS: &[&str] = &["id", "v"];
+
+async fn table(server: &Postgres) -> Database {
+    let database = server.database().await;
+    database
+        .execute("CREATE TABLE t (id serial PRIMARY KEY, v text)")
+        .await;
+    database
+}
+
+/// What the running engine says is wrong with its source.
+fn fault(engine: &Engine) -> Result<String, String> {
+    let source = engine.report()?.sources.pop().ok_or("no source")?;
+    source
+        .fault
+        .map(|(fault, _)| fault)
+        .ok_or_else(|| "no fault".to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_walsender_loses_and_repeats_nothing() {
+    let database = table(&Postgres::shared()).await;
+    let one = Scripted::new();
+    let engine = Engine::builder()
+        .config(sync(database.url(), &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    let terminate = format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots \
+         WHERE database = '{}' AND active_pid IS NOT NULL",
+        database.name()
+    );
+    let mut terminated = 0;
+    for round in 0..6 {
+        database
+            .execute("INSERT INTO t (v) SELECT 'a' FROM generate_series(1, 2000)")
+            .await;
+        if round % 2 == 0 {
+            terminated += database.query(&terminate).await.len();
+        }
+    }
+    assert!(terminated > 0);
+    eventually(SOON, "one holds all", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    one.batches();
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_source_loses_and_repeats_nothing() {
+    let mut server = Postgres::own(None, &[]);
+    let database = table(&server).await;
+    let one = Scripted::new();
+    let engine = Engine::builder()
+        .config(sync(database.url(), &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    for round in 0..2 {
+        database
+            .execute("INSERT INTO t (v) SELECT 'a' FROM generate_series(1, 1000)")
+            .await;
+        if round == 0 {
+            server.restart();
+        } else {
+            server.kill();
+        }
+        if round == 1 {
+            eventually(SOON, "the fault is shown", async || fault(&engine)).await;
+            server.start();
+        }
+        database.execute("INSERT INTO t (v) VALUES ('b')").await;
+        eventually(SOON, "one holds all", async || {
+            one.holds(&database, "t", COLUMNS).await
+        })
+        .await;
+    }
+    one.batches();
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_in_use_by_another_is_named_and_taken_once_it_is_free() {
+    let database = table(&Postgres::shared()).await;
+    let (one, other) = (Scripted::new(), Scripted::new());
+    let config = sync(database.url(), &[("one", &one)], "");
+    let engine = Engine::builder().config(config).build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    let second = Engine::builder().build();
+    let head = format!("[engine]\nname = \"{}\"\n", engine.name());
+    second.write_config(&(head + &sync(database.url(), &[("one", &other)], "")));
+    let waiting = second.start();
+    let slot = format!("tahr_{}_src", engine.name());
+    eventually(SOON, "the slot is named", async || match waiting.stderr() {
+        log if log.contains(&format!("\"{slot}\" is active for PID")) => Ok(()),
+        log => Err(log),
+    })
+    .await;
+    running.terminate().assert_success();
+    database.execute("INSERT INTO t (v) VALUES ('a')").await;
+    eventually(SOON, "the second takes over", async || {
+        other.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    waiting.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_out_of_reach_at_the_start_is_tried_until_it_is_there() {
+    let server = Postgres::shared();
+    let database = table(&server).await;
+    let proxy = Proxy::start(server.address()).await;
+    let one = Scripted::new();
+    let url = database.url_through(&proxy);
+    proxy.refuse();
+    let engine = Engine::builder()
+        .config(sync(&url, &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    let address = proxy.address().to_string();
+    eventually(SOON, "it says what it tried", async || {
+        match running.stderr() {
+            log if log.contains("can't be opened yet") && log.contains(&address) => Ok(()),
+            log => Err(log),
+        }
+    })
+    .await;
+    proxy.resume();
+    database.execute("INSERT INTO t (v) VALUES ('a')").await;
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_altered_on_the_way_are_reported_and_read_again() {
+    let server = Postgres::shared();
+    let database = table(&server).await;
+    let proxy = Proxy::start(server.address()).await;
+    let one = Scripted::new();
+    let url = database.url_through(&proxy);
+    let engine = Engine::builder()
+        .config(sync(&url, &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    // The kind of a column; its length; the number of columns.
+    for (word, from, to) in [
+        (
+            "kind",
+            b"t\0\0\0\x04kind".as_slice(),
+            b"?\0\0\0\x04kind".as_slice(),
+        ),
+        (
+            "length",
+            b"t\0\0\0\x06length".as_slice(),
+            b"t\0\x7f\0\x06length".as_slice(),
+        ),
+        (
+            "shape",
+            b"\0\x02t\0\0\0".as_slice(),
+            b"\0\x09t\0\0\0".as_slice(),
+        ),
+    ] {
+        proxy.alter(from, to);
+        database
+            .execute(&format!(
+                "INSERT INTO t (v) VALUES ('before'), ('{word}'), ('after')"
+            ))
+            .await;
+        eventually(SOON, "all is stored", async || {
+            one.holds(&database, "t", COLUMNS).await
+        })
+        .await;
+        assert!(proxy.has_altered(), "{word}");
+        let fault = fault(&engine).expect("what was wrong");
+        assert!(fault.contains("stream of the source"), "{word}: {fault}");
+    }
+    proxy.cut();
+    database.execute("INSERT INTO t (v) VALUES ('cut')").await;
+    eventually(SOON, "all is stored", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    one.batches();
+    running.terminate().assert_success();
+}

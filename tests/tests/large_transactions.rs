@@ -1,0 +1,155 @@
+//! A transaction that memory can't hold comes in parts, and whole.
+
+use std::time::Duration;
+
+use tahr::lane::State;
+use tahr_tests::{Engine, Postgres, Scripted, eventually, sync};
+
+const SOON: Duration = Duration::from_secs(30);
+const ROWS: usize = 60_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_transaction_is_played_again_from_its_first_part_without_the_source() {
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
+    let (one, two) = (Scripted::new(), Scripted::new());
+    let config = sync(database.url(), &[("one", &one), ("two", &two)], "");
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    engine.await_lane("two", State::Streaming).await;
+    let walsender = format!(
+        "SELECT active_pid || ' ' || backend_start FROM pg_replication_slots \
+         JOIN pg_stat_replication ON pid = active_pid WHERE database = '{}'",
+        database.name()
+    );
+    let before = database.value(&walsender).await;
+
+    one.script("write transient part=middle after=2 times=1");
+    let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
+    database.execute(&format!("INSERT INTO t {rows}")).await;
+    for target in [&one, &two] {
+        eventually(SOON, "all is stored", async || {
+            match target.rows("public.t", &["id"]).len() {
+                ROWS => Ok(()),
+                rows => Err(format!("{rows} rows")),
+            }
+        })
+        .await;
+        let batches = target.batches();
+        let parts: Vec<_> = batches.iter().map(|batch| batch.part.as_str()).collect();
+        assert!(parts.len() >= 4, "{parts:?}");
+        assert_eq!((parts[0], parts[parts.len() - 1]), ("first", "last"));
+        assert!(
+            parts[1..parts.len() - 1]
+                .iter()
+                .all(|part| *part == "middle"),
+            "{parts:?}"
+        );
+        let mut ordinal = 0;
+        for (index, batch) in batches.iter().enumerate() {
+            if let Some(before) = index.checked_sub(1) {
+                assert_eq!(batch.previous, batches[before].position);
+                assert_eq!(
+                    (batch.previous.lsn, batch.previous.ordinal),
+                    (batches[0].position.lsn, ordinal)
+                );
+            }
+            for change in &batch.changes {
+                assert_eq!(change["ordinal"], ordinal);
+                ordinal += 1;
+            }
+        }
+        assert_eq!(ordinal, ROWS as u64);
+        assert!(!batches[batches.len() - 1].position.is_inside());
+    }
+    let count = |target: &Scripted, start: &str| {
+        target
+            .calls()
+            .iter()
+            .filter(|call| call.starts_with(start))
+            .count()
+    };
+    assert_eq!((count(&one, "write first"), count(&one, "reset")), (2, 1));
+    assert_eq!((count(&two, "write first"), count(&two, "reset")), (1, 0));
+    assert_eq!(
+        database.value(&walsender).await,
+        before,
+        "the source sent it once"
+    );
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_killed_inside_a_large_transaction_stores_it_once() {
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
+    let one = Scripted::new();
+    let config = sync(database.url(), &[("one", &one)], "");
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    one.script("write hold part=last");
+    database.execute("INSERT INTO t VALUES (0, 'before')").await;
+    let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
+    database.execute(&format!("INSERT INTO t {rows}")).await;
+    eventually(SOON, "the last part is held", async || {
+        one.called("write held")
+    })
+    .await;
+    assert_eq!(
+        one.rows("public.t", &["id"]).len(),
+        1,
+        "no part is stored by itself"
+    );
+    running.kill9();
+    one.script("");
+    let running = engine.start();
+    eventually(SOON, "all is stored", async || {
+        one.holds(&database, "t", &["id"]).await
+    })
+    .await;
+    one.batches();
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_stop_inside_a_large_transaction_stores_none_of_it() {
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
+    let one = Scripted::new();
+    let config = sync(database.url(), &[("one", &one)], "");
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    one.script("write transient part=last");
+    let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
+    database.execute(&format!("INSERT INTO t {rows}")).await;
+    engine.await_lane("one", State::Retrying).await;
+    running.terminate().assert_success();
+    assert_eq!(one.rows("public.t", &["id"]).len(), 0);
+    assert!(one.position().is_none_or(|position| !position.is_inside()));
+    one.script("");
+    let running = engine.start();
+    eventually(SOON, "all is stored", async || {
+        one.holds(&database, "t", &["id"]).await
+    })
+    .await;
+    one.batches();
+    running.terminate().assert_success();
+}
