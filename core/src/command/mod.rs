@@ -1,5 +1,6 @@
 //! The commands of the program, one file each; [`run`] is called by `main` with what was typed.
 
+mod demo;
 mod output;
 mod run;
 mod status;
@@ -9,21 +10,24 @@ use crate::{
     Faults,
     cli::{Cli, Command},
     config::Config,
+    progress::Progress,
 };
 
 pub use output::Output;
+pub(crate) use status::size;
 
-/// Does what `cli` asks for.
+/// Does what `cli` asks for, and shows its progress where it takes long.
 ///
 /// # Errors
 ///
 /// All that is wrong; its exit code is the program's.
-pub fn run(cli: &Cli) -> Result<(), Faults> {
+pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
     let config = || Config::load(&cli.config);
     let mut output = Output::default();
     match &cli.command {
-        Command::Run(options) => run::run(&config()?, *options),
+        Command::Run(options) => run::run(&config()?, *options, progress),
         Command::Status(options) => status::status(&config()?, *options, &mut output),
+        Command::Demo(options) => demo::demo(options, &mut output),
         Command::Stop => stop::stop(&config()?),
         _ => Err(crate::Error::failed("this command is not built yet").into()),
     }
