@@ -37,6 +37,7 @@ has_contrib() {
 has_postgres || missing+=(postgresql)
 has_contrib || missing+=(postgresql-contrib)
 need redis-server redis-server
+need sqlite3 sqlite3
 need gcc gcc
 need make make
 need pkg-config pkg-config

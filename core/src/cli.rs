@@ -84,7 +84,11 @@ publication and a slot that the config names are a DBA's, and stay.";
 const DEMO_EXAMPLES: &str = "\
 Examples:
   tahr demo
-  tahr demo --dir /tmp/tahr-demo    keep its files there, to look at afterwards";
+  tahr demo --dir /tmp/shop         write its config there, in the place of tahr-demo
+  tahr demo --keep                  keep the data of its servers, to look at afterwards
+
+Needs PostgreSQL's server programs and pgbench, redis-server and sqlite3. Starts servers of its own
+on free ports and ends them; nothing that runs already is touched.";
 
 /// Copies a live PostgreSQL database into many other databases at once and keeps them current.
 #[derive(Clone, Debug, Parser)]
@@ -247,9 +251,12 @@ pub struct Drop {
 /// Arguments of `tahr demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Demo {
-    /// The folder for its files; without one: a temporary folder, removed at the end.
-    #[arg(long, value_name = "FOLDER")]
-    pub dir: Option<PathBuf>,
+    /// The folder for its files; the config that it used stays there.
+    #[arg(long, value_name = "FOLDER", default_value = "tahr-demo")]
+    pub dir: PathBuf,
+    /// Keep the data of its servers and the copies; where they are is said at the end.
+    #[arg(long)]
+    pub keep: bool,
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod lane;
 pub mod log;
 pub mod pgoutput;
 pub mod plugin;
+pub mod progress;
 pub mod record;
 pub mod shutdown;
 pub mod source;

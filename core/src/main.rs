@@ -3,15 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tahr::{cli::Cli, command, exit_code, report, telemetry};
+use tahr::{cli::Cli, command, exit_code, progress::Progress, report, telemetry};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let started = telemetry::start(cli.log_format, cli.verbosity());
-    match started
-        .map_err(Into::into)
-        .and_then(|()| command::run(&cli))
-    {
+    let mut progress = Progress::of(&cli);
+    let log = progress.log_writer();
+    let started = telemetry::start_on(cli.log_format, cli.verbosity(), log);
+    match started.map_err(Into::into).and_then(|()| command::run(&cli, &mut progress)) {
         Ok(()) => ExitCode::from(exit_code::DONE),
         Err(faults) => {
             report(&faults);

@@ -1,6 +1,7 @@
 //! The commands of the program, one file each; [`run`] is called by `main` with what was typed.
 
 mod check;
+mod demo;
 mod drop;
 mod init;
 mod output;
@@ -14,16 +15,18 @@ use crate::{
     Faults,
     cli::{Cli, Command},
     config::Config,
+    progress::Progress,
 };
 
 pub use output::Output;
+pub(crate) use status::size;
 
-/// Does what `cli` asks for.
+/// Does what `cli` asks for, and shows its progress where it takes long.
 ///
 /// # Errors
 ///
 /// All that is wrong; its exit code is the program's.
-pub fn run(cli: &Cli) -> Result<(), Faults> {
+pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
     let config = || Config::load(&cli.config);
     let mut output = Output::default();
     match &cli.command {
@@ -31,9 +34,9 @@ pub fn run(cli: &Cli) -> Result<(), Faults> {
         Command::Check(options) => check::check(&config()?, *options, &mut output),
         Command::Plugins(options) => plugins::plugins(cli, options, &mut output),
         Command::Drop(options) => drop::drop(&config()?, options, &mut output),
-        Command::Run(options) => run::run(&config()?, *options),
+        Command::Run(options) => run::run(&config()?, *options, progress),
         Command::Status(options) => status::status(&config()?, *options, &mut output),
+        Command::Demo(options) => demo::demo(options, &mut output),
         Command::Stop => stop::stop(&config()?),
-        _ => Err(crate::Error::failed("this command is not built yet").into()),
     }
 }

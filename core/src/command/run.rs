@@ -11,6 +11,7 @@ use crate::{
     control::{Server, StateLock},
     engine::{Engine, Report},
     plugin::Registry,
+    progress::Progress,
     shutdown::Stop,
 };
 
@@ -18,7 +19,11 @@ use crate::{
 const ONCE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs the engine until it is told to stop, or with `--once` until all lanes hold the present.
-pub(super) fn run(config: &Config, options: cli::Run) -> Result<(), Faults> {
+pub(super) fn run(
+    config: &Config,
+    options: cli::Run,
+    progress: &mut Progress,
+) -> Result<(), Faults> {
     let _lock = StateLock::take(&config.engine.state_dir)?;
     let (registry, errors) = Registry::scan(&config.engine.plugin_dirs);
     for error in errors {
@@ -29,7 +34,7 @@ pub(super) fn run(config: &Config, options: cli::Run) -> Result<(), Faults> {
         .enable_all()
         .build()
         .map_err(|error| Error::failed("start the async runtime").caused_by(error))?;
-    let result = runtime.block_on(run_engine(config, &registry, options));
+    let result = runtime.block_on(run_engine(config, &registry, options, progress));
     // A writer that never returned must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
@@ -58,7 +63,12 @@ pub(super) fn check_targets(config: &Config, registry: &Registry) -> Result<(), 
     Faults::unless_empty(faults)
 }
 
-async fn run_engine(config: &Config, registry: &Registry, options: cli::Run) -> Result<(), Faults> {
+async fn run_engine(
+    config: &Config,
+    registry: &Registry,
+    options: cli::Run,
+    progress: &mut Progress,
+) -> Result<(), Faults> {
     let stop = Stop::default();
     let signals = tokio::spawn(watch_signals(stop.clone()));
     let patience = options.once.then_some(ONCE_PATIENCE);
@@ -72,8 +82,10 @@ async fn run_engine(config: &Config, registry: &Registry, options: cli::Run) -> 
         () = stop.asked() => Ok(()),
         error = engine.failed() => Err(error.into()),
         result = engine.catch_up(ONCE_PATIENCE), if options.once => result,
-        () = refresh(&engine, &latest) => Ok(()),
+        () = refresh(&engine, &latest, progress) => Ok(()),
     };
+    progress.show(&engine.report());
+    progress.finish();
     engine.stop().await;
     drop(server);
     signals.abort();
@@ -85,8 +97,9 @@ async fn run_engine(config: &Config, registry: &Registry, options: cli::Run) -> 
     result
 }
 
-async fn refresh(engine: &Engine, latest: &Mutex<Report>) {
+async fn refresh(engine: &Engine, latest: &Mutex<Report>, progress: &mut Progress) {
     loop {
+        progress.show(&engine.report());
         *latest.lock().unwrap_or_else(PoisonError::into_inner) = engine.report();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
