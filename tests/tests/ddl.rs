@@ -1,0 +1,200 @@
+//! Tables that change their shape while they are replicated.
+
+use crate::scene::Scene;
+
+const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v varchar(10), n int);
+     CREATE TABLE u (id int PRIMARY KEY, v text);
+     INSERT INTO t SELECT g, 'v' || g, g FROM generate_series(1, 10) g;
+     INSERT INTO u SELECT g, 'v' || g FROM generate_series(1, 10) g;";
+
+/// Part of a hint, in a log that quotes it.
+const RENAMED: &str = r#"RENAME COLUMN \"v\" TO \"w\""#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_added_column_is_added_at_the_targets() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .change("ALTER TABLE t ADD extra text; INSERT INTO t VALUES (11, 'v11', 11, 'more')")
+        .await;
+    scene
+        .change(
+            "UPDATE t SET extra = 'x' WHERE id <= 3; UPDATE t SET v = 'y' WHERE id = 11;
+             ALTER TABLE t ADD \"Odd name\" jsonb, ADD list int[], ADD d date;
+             INSERT INTO t VALUES (12, NULL, NULL, NULL, '{\"a\":1}', '{1,2}', '2020-02-02')",
+        )
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "rows that were there are not sent, and nothing tells the writers the default"]
+async fn a_column_added_with_a_default_has_it_in_the_rows_that_were_there() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .change(
+            "ALTER TABLE t ADD extra text DEFAULT 'it''s here', ADD m numeric(10,2) NOT NULL DEFAULT 1.5;
+             INSERT INTO t (id, extra) VALUES (11, NULL)",
+        )
+        .await;
+    scene
+        .change("UPDATE t SET extra = 'new' WHERE id = 1; UPDATE t SET n = 0 WHERE id = 2")
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_column_ends_at_the_targets_without_a_stop() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .change(
+            "ALTER TABLE t DROP n; INSERT INTO t VALUES (11, 'v11'); UPDATE t SET v = 'x' WHERE id = 1;
+             DELETE FROM t WHERE id = 2",
+        )
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_widened_type_is_widened_at_the_targets() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .change(
+            "ALTER TABLE t ALTER n TYPE bigint; ALTER TABLE t ALTER v TYPE varchar(100);
+             INSERT INTO t VALUES (11, repeat('w', 100), 9223372036854775807);
+             UPDATE t SET v = repeat('z', 50), n = n + 5000000000 WHERE id < 3",
+        )
+        .await;
+    scene
+        .change(
+            "ALTER TABLE t ALTER v TYPE text; ALTER TABLE t ALTER id TYPE bigint;
+             INSERT INTO t VALUES (5000000000, repeat('w', 1000), 1); UPDATE t SET n = 7 WHERE id = 4",
+        )
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_may_hold_data_before_and_after_a_change_of_shape() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .change(
+            "BEGIN; INSERT INTO t VALUES (11, 'a', 1); INSERT INTO u VALUES (11, 'a');
+             ALTER TABLE t ADD extra text; INSERT INTO t VALUES (12, 'b', 2, 'extra');
+             UPDATE t SET extra = 'set' WHERE id = 11; ALTER TABLE t ADD another int;
+             INSERT INTO t VALUES (13, 'c', 3, NULL, 4); UPDATE u SET v = 'u' WHERE id = 1; COMMIT",
+        )
+        .await;
+    scene
+        .change(
+            "BEGIN; ALTER TABLE t ADD never int; INSERT INTO t VALUES (14); ROLLBACK;
+             INSERT INTO t VALUES (15, 'd', 5, 'e', 6); INSERT INTO u VALUES (15, 'u')",
+        )
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shapes_that_came_and_went_are_understood_by_an_engine_that_comes_later() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .source
+        .execute(
+            "INSERT INTO t VALUES (11, 'a', 1); ALTER TABLE t ADD brief numeric(10,2);
+             INSERT INTO t VALUES (12, 'b', 2, 3.5); ALTER TABLE t DROP brief;
+             INSERT INTO t VALUES (13, 'c', 3); INSERT INTO u VALUES (11, 'u')",
+        )
+        .await;
+    scene.settle().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_column_parks_the_lane_with_the_statement_that_follows_it() {
+    let mut scene = Scene::of(SETUP).await;
+    scene
+        .source
+        .execute("ALTER TABLE t RENAME v TO w; INSERT INTO t VALUES (11, 'after', 1)")
+        .await;
+    let running = scene.running.take().expect("the live engine runs");
+    let log = scene.live.parks(&running, 2).await;
+    assert_eq!(log.matches(RENAMED).count(), 2, "{log}");
+    running.terminate();
+    // A person does as told; nothing was lost meanwhile.
+    let rename = r#"ALTER TABLE "t" RENAME COLUMN "v" TO "w""#;
+    scene.live.postgres.execute(rename).await;
+    let sqlite = rusqlite::Connection::open(&scene.live.sqlite).expect("open the file");
+    sqlite.execute_batch(rename).expect("rename the column");
+    let running = scene.live.start().await;
+    scene.live.settle(&running, &scene.source).await;
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_made_later_is_copied_at_the_next_start() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .source
+        .execute(
+            "CREATE TABLE later (id int PRIMARY KEY, v text); INSERT INTO later VALUES (1, 'a');
+             INSERT INTO t VALUES (11, 'v11', 11)",
+        )
+        .await;
+    let Scene { source, late, running, .. } = scene;
+    drop(running);
+    late.engine.run_once();
+    late.compare(&source).await.expect("equal");
+    source
+        .execute("INSERT INTO later VALUES (2, 'b'); UPDATE later SET v = 'c' WHERE id = 1")
+        .await;
+    late.engine.run_once();
+    late.compare(&source).await.expect("equal");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_table_is_no_trouble() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .source
+        .execute("UPDATE u SET v = 'last'; DROP TABLE u; INSERT INTO t VALUES (11, 'x', 1)")
+        .await;
+    let Scene { source, live, late, running } = scene;
+    let running = running.expect("the live engine runs");
+    live.settle(&running, &source).await;
+    late.engine.run_once();
+    late.compare(&source).await.expect("equal");
+    for target in [live.postgres, late.postgres] {
+        let count = "SELECT count(*) FROM u WHERE v = 'last'";
+        assert_eq!(target.value(count).await, "10");
+    }
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the stream says nothing of a column that was dropped and made again under its name"]
+async fn a_column_dropped_and_made_again_holds_nothing_of_before() {
+    let scene = Scene::of(SETUP).await;
+    scene
+        .change("ALTER TABLE t DROP n; ALTER TABLE t ADD n int; INSERT INTO t VALUES (11, 'a', 1)")
+        .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_renamed_while_no_engine_ran_parks_the_lane_too() {
+    let Scene { source, late, running, .. } = Scene::of(SETUP).await;
+    drop(running);
+    source
+        .execute("ALTER TABLE t RENAME v TO w; INSERT INTO t VALUES (11, 'after', 1)")
+        .await;
+    let finished = late.engine.tahr(&["run", "--once"]);
+    finished.assert_code(4);
+    let parked = finished.stderr.lines().filter(|line| line.contains("lane is parked"));
+    let hints = parked.filter(|line| line.contains(RENAMED)).count();
+    assert_eq!(hints, 2, "{}", finished.stderr);
+    let rename = r#"ALTER TABLE "t" RENAME COLUMN "v" TO "w""#;
+    late.postgres.execute(rename).await;
+    let sqlite = rusqlite::Connection::open(&late.sqlite).expect("open the file");
+    sqlite.execute_batch(rename).expect("rename the column");
+    late.engine.run_once();
+    late.compare(&source).await.expect("equal");
+}
