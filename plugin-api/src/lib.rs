@@ -1,4 +1,83 @@
 //! All that a tahr writer plugin needs.
+//!
+//! tahr copies a live PostgreSQL database into other databases and keeps them current. Its engine
+//! reads the changes of a source once and gives them to *writers*, each of which knows one kind of
+//! target. A writer lives in a plugin: a library `libtahr_NAME.so` that the engine loads while it
+//! starts. This crate is what such a library is built from, and nothing else of tahr is needed.
+//!
+//! # What a writer is
+//!
+//! A type that implements [`Writer`], and one line that exports it, [`export_writer!`]. The engine
+//! opens it once per *lane* (one sync into one target), on a thread of the lane's own, and calls it
+//! there, one call after another; calls simply block. What crosses the border between two libraries
+//! is this crate's business: a writer needs no `unsafe`, and a panic in it parks its lane and
+//! nothing else.
+//!
+//! A writer is given a [`Batch`] of [`Change`]s: whole transactions in commit order, or marked
+//! [`Part`]s of a large one. A change names its [`Relation`] (the table, under the name and with
+//! the columns that the config gives it) and has an old [`Row`], a new one, or both. A [`Value`] is
+//! PostgreSQL's own text, borrowed from the batch; [`Value::typed`] parses it where the target
+//! wants more than text. [`Value::Unchanged`] is neither null nor absent: the source did not send a
+//! long value that an update left alone, and the target has to keep its own.
+//!
+//! # What it promises
+//!
+//! - **Data and checkpoint change together**: in one transaction, one script, one rename. After a
+//!   crash at any instant the checkpoint says exactly what the data holds.
+//! - **Compare and set.** [`Writer::write`] and [`Writer::flush`] change something only where the
+//!   target still holds the position that was expected; otherwise they return [`Written::Moved`]
+//!   and change nothing. That is how a second engine or a restored target is noticed.
+//! - **Order**: changes of a key are applied as they come.
+//! - **No silence**: what can't be written exactly is a [`WriteError`], or follows a documented rule
+//!   and is counted with [`Host::count`].
+//!
+//! In return the engine promises: after any error it calls [`Writer::reset`], asks for the
+//! [`Writer::checkpoint`], and goes on from what that says. So a writer never repairs, retries or
+//! remembers: it tells a [transient](WriteError::transient) error (try again) from a
+//! [rejected](WriteError::rejected) one (a person has to act), says what to do in its
+//! [hint](WriteError::hint), and that is all.
+//!
+//! # A complete writer
+//!
+//! It adds every change to a file, as a line of JSON. A second, small file holds the checkpoint and
+//! how much of the lines counts; replacing it is the commit. What a crash leaves behind that length
+//! was never committed, and is cut off by the next transaction. A large transaction stays whole,
+//! however many parts it comes in: its lines are written as they come, and count from its last part
+//! on. A copy of a table goes to a file of its own, which [`Writer::end_load`] adds to the lines,
+//! behind a truncate, in one commit.
+//!
+#![doc = concat!("```\n", include_str!("../examples/json_lines.rs"), "\n# fn main() {}\n```")]
+//!
+//! Its `Cargo.toml` needs
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]     # rlib: for its tests
+//!
+//! [dependencies]
+//! tahr-plugin-api = "0.1"
+//! schemars        = { version = "1", default-features = false, features = ["derive", "std"] }
+//! serde           = { version = "1", features = ["derive"] }
+//! serde_json      = "1"
+//!
+//! [dev-dependencies]
+//! tahr-plugin-api = { version = "0.1", features = ["testing"] }
+//! ```
+//!
+//! and the profile it is built with must not say `panic = "abort"`. The library's file has to be
+//! named `libtahr_….so` and lie in one of the config's `plugin_dirs`; then `plugin = "jsonl"` uses
+//! it, and `tahr plugins describe jsonl` shows the documentation of its options.
+//!
+//! # Where to go on
+//!
+//! - [`Writer`]: each call, what it may do, and the order in which calls come.
+//! - [`Capabilities`]: what a target can do, as data; the engine plans by it.
+//! - [`Position`], [`StreamId`], [`Checkpoint`]: what a target stores for tahr.
+//! - `testing` (feature `testing`): batches made by hand, and the conformance suite, which drives a
+//!   writer against its real target through every promise above. The writer here passes it.
+//!
+//! A plugin and an engine of different versions of this crate work together as long as
+//! [`abi::ABI_VERSION`] is the same; otherwise the engine refuses the file with one line.
 
 pub mod abi;
 mod batch;
