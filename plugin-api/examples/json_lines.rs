@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use tahr_plugin_api::{
     Batch, Capabilities, Change, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, Row, StreamId, Value, WriteError, Writer, Written, export_writer,
+    Role, Row, StreamId, TableName, Value, WriteError, Writer, Written, export_writer,
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -256,6 +256,13 @@ impl Writer for JsonLines {
     fn reset(&mut self) -> Result<(), WriteError> {
         self.open = None; // gives up the lock; the next transaction cuts its lines off
         Ok(())
+    }
+
+    fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {
+        let (lines, mut stored) = self.begin().map_err(failed)?;
+        let copied_to = &mut stored.checkpoint.copied_to;
+        copied_to.insert(table.to_string(), Lsn::ZERO);
+        self.commit(lines, stored).map_err(failed)
     }
 
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Batch, Capabilities, Checkpoint, Host, Lsn, Position, Relation, StreamId, WriteError,
-    abi::unsupported,
+    Batch, Capabilities, Checkpoint, Host, Lsn, Position, Relation, StreamId, TableName,
+    WriteError, abi::unsupported,
 };
 
 /// Interrupts a blocked call from another thread; see [`Writer::cancel`].
@@ -113,6 +113,15 @@ pub trait Writer: Sized + Send + 'static {
     ///
     /// Any; the copy of the table begins anew.
     fn end_load(&mut self, relation: &Arc<Relation>, copied_to: Lsn) -> Result<(), WriteError>;
+
+    /// Notes that a table (as [`TableName`] prints it) has left the sync: its copy is not kept
+    /// current any more, so its `copied_to` becomes zero, and where the table comes back it is
+    /// copied anew. Its rows stay.
+    ///
+    /// # Errors
+    ///
+    /// Any.
+    fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError>;
 
     /// Applies changes in order. The target's checkpoint must equal
     /// [`Batch::previous`](Batch::previous), else [`Written::Moved`] and nothing is changed.

@@ -1,7 +1,7 @@
 //! The thread of a lane.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::Arc,
     thread::JoinHandle,
@@ -9,8 +9,8 @@ use std::{
 };
 
 use tahr_plugin_api::{
-    Batch, Checkpoint, ErrorKind, LoadMode, Lsn, Part, Position, Role, StreamId, WriteError,
-    Written,
+    Batch, Checkpoint, ErrorKind, LoadMode, Lsn, Part, Position, Role, StreamId, TableName,
+    WriteError, Written,
     abi::{Canceller, HostCalls, RemoteWriter},
 };
 use tahr_postgres_connect::Url;
@@ -301,6 +301,7 @@ impl Worker {
         }
         let (position, mode) = self.place(writer, found.as_ref())?;
         let copied_to = found.map(|found| found.copied_to).unwrap_or_default();
+        self.forget_left_tables(writer, &copied_to)?;
         let is_resync = matches!(mode, Some(LoadMode::Replace));
         let mut missing = Vec::new();
         for table in &self.setup.tables {
@@ -334,6 +335,28 @@ impl Worker {
             status.passed = position.lsn;
         });
         self.stream(writer, &mut feed)
+    }
+
+    /// A table that has left the sync, or the source, is not kept current any more: were it to come
+    /// back, its old mark would hide the changes in between.
+    fn forget_left_tables(
+        &self,
+        writer: &mut RemoteWriter,
+        copied_to: &BTreeMap<String, Lsn>,
+    ) -> Result<(), WriteError> {
+        for (name, _) in copied_to.iter().filter(|(_, lsn)| **lsn != Lsn::ZERO) {
+            let is_here = |table: &Table| table.relation.source.to_string() == *name;
+            if self.setup.tables.iter().any(is_here) {
+                continue;
+            }
+            // A dot may belong to either name; the mark is found by both together.
+            if let Some((schema, table)) = name.split_once('.') {
+                let table = TableName::new(schema, table);
+                tracing::info!(lane = %self.setup.name(), %table, "table has left the sync");
+                writer.forget_copy(&table)?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the lane goes on; and how tables are loaded, where that is given by more than the

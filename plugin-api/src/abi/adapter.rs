@@ -155,6 +155,10 @@ impl<W: Writer> RawWriter for Adapter<W> {
         })
     }
 
+    fn forget_copy(&mut self, table: RString) -> RawResult<()> {
+        guard(|| self.writer.forget_copy(&from_json(&table)?))
+    }
+
     fn write(&mut self, batch: RawBatch) -> RawResult<RawWritten> {
         guard(|| Ok(written(self.writer.write(&self.batch(batch)?)?)))
     }

@@ -128,6 +128,7 @@ pub trait RawWriter: Send {
     fn begin_load(&mut self, relation: u32, mode: u32) -> RawResult<()>;
     fn load(&mut self, batch: RawBatch) -> RawResult<()>;
     fn end_load(&mut self, relation: u32, copied_to: u64) -> RawResult<()>;
+    fn forget_copy(&mut self, table: RString) -> RawResult<()>;
     fn write(&mut self, batch: RawBatch) -> RawResult<RawWritten>;
     /// A position as text.
     fn flush(&mut self, position: RString) -> RawResult<RawWritten>;

@@ -219,6 +219,15 @@ impl RemoteWriter {
         done(self.raw.end_load(relation.version, copied_to.0))
     }
 
+    /// See [`Writer::forget_copy`](crate::Writer::forget_copy).
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn forget_copy(&mut self, table: &crate::TableName) -> Result<(), WriteError> {
+        done(self.raw.forget_copy(to_json(table)))
+    }
+
     /// See [`Writer::write`](crate::Writer::write).
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use std::{
 };
 
 use tahr_plugin_api::{
-    Batch, Checkpoint, Host, LoadMode, Position, Relation, Role, StreamId, WriteError, Written,
+    Batch, Checkpoint, Host, LoadMode, Lsn, Position, Relation, Role, StreamId, TableName,
+    WriteError, Written,
 };
 
 use crate::{
@@ -314,6 +315,13 @@ impl Target {
         }
         self.position = Some(position.clone());
         Ok(Written::Stored(position.clone()))
+    }
+
+    /// See [`Writer::forget_copy`](tahr_plugin_api::Writer::forget_copy).
+    pub(crate) async fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {
+        self.refuse_inside("forget a copy")?;
+        let (client, table) = (&self.session.client, table.to_string());
+        self.rows.mark(client, &table, Lsn::ZERO).await
     }
 
     /// See [`Writer::forget`](tahr_plugin_api::Writer::forget).

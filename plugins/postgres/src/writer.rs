@@ -4,7 +4,7 @@ use std::{fmt, future::Future, sync::Arc};
 
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, StreamId, WriteError, Writer, Written,
+    Role, StreamId, TableName, WriteError, Writer, Written,
 };
 use tokio::runtime::Runtime;
 
@@ -134,6 +134,10 @@ impl Writer for PostgresWriter {
         // Where no new connection could be made the old one is still the broken one.
         self.is_broken |= is_broken && result.is_err();
         result
+    }
+
+    fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {
+        run!(self, target => target.forget_copy(table))
     }
 
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {

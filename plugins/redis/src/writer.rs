@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use redis::Value as Reply;
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Finding, Host, LoadMode, Lsn, Position,
-    Relation, Role, StreamId, WriteError, Writer, Written,
+    Relation, Role, StreamId, TableName, WriteError, Writer, Written,
 };
 
 use crate::{
@@ -404,6 +404,13 @@ impl Writer for RedisWriter {
         self.loading.clear();
         self.script.forget();
         self.connection.reconnect()
+    }
+
+    fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {
+        let field = checkpoint::copied_field(table);
+        let mut command = redis::cmd("HSET");
+        command.arg(&self.checkpoint_key).arg(field).arg(COPIED_NOT);
+        self.connection.query::<()>(&command)
     }
 
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {

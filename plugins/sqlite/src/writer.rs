@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, InterruptHandle};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, StreamId, WriteError, Writer, Written,
+    Role, StreamId, TableName, WriteError, Writer, Written,
 };
 
 use crate::{
@@ -267,6 +267,13 @@ impl Writer for SqliteWriter {
             Some(connection) if roll_back(connection).is_ok() => Ok(()),
             _ => self.connect(),
         }
+    }
+
+    fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {
+        let stream = self.stream.clone();
+        self.within(|connection| {
+            checkpoint::set_copied_to(connection, &stream, &table.to_string(), Lsn::ZERO)
+        })
     }
 
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {

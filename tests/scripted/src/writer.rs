@@ -13,7 +13,7 @@ use std::{
 
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Part, Position,
-    Relation, Role, StreamId, WriteError, Writer, Written,
+    Relation, Role, StreamId, TableName, WriteError, Writer, Written,
 };
 
 use crate::{
@@ -301,6 +301,14 @@ impl Writer for ScriptedWriter {
     fn reset(&mut self) -> Result<(), WriteError> {
         self.open = None;
         self.follow("reset", Subject::Nothing, "reset").map(drop)
+    }
+
+    fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {
+        let mut stored = self.store.read()?;
+        if let Some(checkpoint) = &mut stored.checkpoint {
+            checkpoint.copied_to.insert(table.to_string(), Lsn::ZERO);
+        }
+        self.store.commit(&stored)
     }
 
     fn forget(&mut self, _stream: &StreamId) -> Result<(), WriteError> {
