@@ -55,7 +55,9 @@ pub(crate) fn read(connection: &mut Connection, key: &str) -> Result<Option<Stor
         WriteError::rejected(format!("checkpoint {key:?} holds no valid {field:?}"))
             .hint(format!("to copy everything anew: redis-cli DEL '{key}'"))
     };
-    let stream = fields.get(STREAM).and_then(|text| serde_json::from_str(text).ok());
+    let stream = fields
+        .get(STREAM)
+        .and_then(|text| serde_json::from_str(text).ok());
     let position = fields.get(POSITION).map(|text| text.parse::<Position>());
     let displaced = fields.get(DISPLACED).map(|text| serde_json::from_str(text));
     let mut copied_to = BTreeMap::new();

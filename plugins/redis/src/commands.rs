@@ -140,7 +140,13 @@ impl Commands {
     }
 
     /// Adds what `entry` says. `is_load`: its key is known to be new.
-    pub(crate) fn add(&mut self, entry: &Entry<'_>, tables: &[Table], format: Format, is_load: bool) {
+    pub(crate) fn add(
+        &mut self,
+        entry: &Entry<'_>,
+        tables: &[Table],
+        format: Format,
+        is_load: bool,
+    ) {
         let table = &tables[entry.table];
         let mut columns = match &mut self.last {
             Some((shape, _)) => std::mem::take(&mut shape.columns),
@@ -281,7 +287,10 @@ impl Block {
         if shape.what == What::Part {
             let written = shape.columns.iter().filter(|fate| **fate == Fate::Written);
             let written = u16::try_from(written.count()).unwrap_or(u16::MAX);
-            block.values.bytes.extend_from_slice(&[0xdd, 0, 0, 0, 0, 0xcd]);
+            block
+                .values
+                .bytes
+                .extend_from_slice(&[0xdd, 0, 0, 0, 0, 0xcd]);
             block.values.bytes.extend_from_slice(&written.to_be_bytes());
             block.values.items = 1;
         }

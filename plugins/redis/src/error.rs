@@ -6,7 +6,10 @@ use tahr_plugin_api::WriteError;
 /// Codes that a person or the server mends while the lane waits, each with what to do.
 const TRANSIENT: &[(&str, &str)] = &[
     ("LOADING", ""),
-    ("BUSY", "a script of another client runs for long: SCRIPT KILL"),
+    (
+        "BUSY",
+        "a script of another client runs for long: SCRIPT KILL",
+    ),
     ("MASTERDOWN", ""),
     ("TRYAGAIN", ""),
     ("NOREPLICAS", "CONFIG SET min-replicas-to-write 0"),
@@ -18,10 +21,7 @@ const TRANSIENT: &[(&str, &str)] = &[
         "OOM",
         "CONFIG SET maxmemory …, set a ttl, or replicate fewer tables",
     ),
-    (
-        "READONLY",
-        "this is a replica: let `url` name the primary",
-    ),
+    ("READONLY", "this is a replica: let `url` name the primary"),
 ];
 
 /// Codes that stay until a person acts, each with what to do.
@@ -32,7 +32,10 @@ const REJECTED: &[(&str, &str)] = &[
         "NOPERM",
         "ACL SETUSER … +@read +@write +@scripting +@connection +info ~*",
     ),
-    ("DENIED", "redis runs in protected mode: set a password or bind address there"),
+    (
+        "DENIED",
+        "redis runs in protected mode: set a password or bind address there",
+    ),
     ("WRONGTYPE", "DEL the key, or choose another `key`"),
     ("MOVED", CLUSTER),
     ("ASK", CLUSTER),
@@ -46,7 +49,10 @@ const CLUSTER: &str = "redis cluster is not supported: let `url` name a single s
 pub(crate) fn of_server(error: &ServerError) -> WriteError {
     // Arguments may be quoted in it, and those are rows.
     let details = error.details().unwrap_or_default();
-    let details = details.split(", with args beginning").next().unwrap_or_default();
+    let details = details
+        .split(", with args beginning")
+        .next()
+        .unwrap_or_default();
     let find = |table: &[(&'static str, &'static str)]| {
         let known = table.iter().copied();
         known.into_iter().find(|(code, _)| {

@@ -62,7 +62,8 @@ impl KeyTemplate {
                  so that a table's keys can be found",
             ));
         }
-        let opens = |part: &Part| matches!(part, Part::Literal(text) if text.starts_with(separator));
+        let opens =
+            |part: &Part| matches!(part, Part::Literal(text) if text.starts_with(separator));
         let is_loose = |pair: &[Part]| !matches!(pair[0], Part::Literal(_)) && !opens(&pair[1]);
         if parts.windows(2).any(is_loose) {
             return Err(error(
@@ -226,7 +227,9 @@ fn names_each_row(
     columns: &[usize],
 ) -> Result<(), WriteError> {
     let reason = if relation.replica_identity == ReplicaIdentity::Nothing {
-        Some("the table has REPLICA IDENTITY NOTHING, so updates and deletes name no row".to_owned())
+        Some(
+            "the table has REPLICA IDENTITY NOTHING, so updates and deletes name no row".to_owned(),
+        )
     } else if let Some(&column) = columns.iter().find(|&&column| {
         relation.replica_identity != ReplicaIdentity::Full && !relation.key().contains(&column)
     }) {

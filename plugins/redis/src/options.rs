@@ -170,7 +170,16 @@ mod tests {
         assert_eq!(millis("500ms"), Some(500));
         assert_eq!(millis("1h30m"), Some(5_400_000));
         assert_eq!(millis("7d"), Some(604_800_000));
-        for wrong in ["", "0s", "1", "h", "-1s", "1y", "1 h", "99999999999999999999s"] {
+        for wrong in [
+            "",
+            "0s",
+            "1",
+            "h",
+            "-1s",
+            "1y",
+            "1 h",
+            "99999999999999999999s",
+        ] {
             assert_eq!(millis(wrong), None, "{wrong}");
         }
     }
@@ -193,7 +202,9 @@ mod tests {
             r#"{"url": "u", "separator": "\\"}"#,
         ] {
             let options: Options = serde_json::from_str(wrong).unwrap();
-            assert!(!options.validate().unwrap_err().hint.is_empty() || wrong.contains("separator"));
+            assert!(
+                !options.validate().unwrap_err().hint.is_empty() || wrong.contains("separator")
+            );
         }
     }
 }

@@ -104,11 +104,11 @@ impl<'a> Plan<'a> {
             let lost = plan.displaced.entry(key.as_bytes()).or_default();
             lost.push(Origin::Nowhere);
         }
-        let mut xid = steps.list.first().map(|step| step.change.xid());
+        let mut transaction = steps.list.first().map(|step| step.change.commit_lsn());
         for (change, step) in steps.list.iter().enumerate() {
-            if xid != Some(step.change.xid()) {
+            if transaction != Some(step.change.commit_lsn()) {
                 // At its commit a transaction has given every row a key of its own.
-                xid = Some(step.change.xid());
+                transaction = Some(step.change.commit_lsn());
                 plan.displaced.clear();
             }
             let (old, new) = (steps.old_key(step), steps.new_key(step));
@@ -273,16 +273,24 @@ fn content<'a>(table: &Table, row: Row<'a>, old: Option<Row<'a>>) -> Content<'a>
         return Content::Row(row);
     }
     let columns = 0..table.relation.columns.len();
-    Content::Cells(columns.map(|column| Cell::Sent(value(row, old, column))).collect())
+    Content::Cells(
+        columns
+            .map(|column| Cell::Sent(value(row, old, column)))
+            .collect(),
+    )
 }
 
 /// `after` where it has a value, `before` elsewhere.
 fn merged<'a>(before: &Content<'a>, after: &Content<'a>, table: &Table) -> Content<'a> {
     let columns = 0..table.relation.columns.len();
-    Content::Cells(columns.map(|column| match after.get(column) {
-        Cell::Sent(Value::Unchanged) => before.get(column),
-        cell => cell,
-    }).collect())
+    Content::Cells(
+        columns
+            .map(|column| match after.get(column) {
+                Cell::Sent(Value::Unchanged) => before.get(column),
+                cell => cell,
+            })
+            .collect(),
+    )
 }
 
 /// The whole row: `after` upon what `origin` says was there before.
@@ -295,7 +303,9 @@ fn completed<'a>(
 ) -> Option<Content<'a>> {
     let held = || {
         let held = reads.held(key)?.iter();
-        Some(Content::Cells(held.map(|value| Cell::Held(value.as_deref())).collect()))
+        Some(Content::Cells(
+            held.map(|value| Cell::Held(value.as_deref())).collect(),
+        ))
     };
     match origin {
         Origin::Target => Some(merged(&held()?, after, table)),

@@ -63,13 +63,19 @@ impl Reads {
             let old = steps.old_key(step).filter(|old| *old != new);
             if old.is_some() {
                 asked.push((step, new, false));
-                redis::cmd("EXISTS").arg(new).write_packed_command(&mut request);
+                redis::cmd("EXISTS")
+                    .arg(new)
+                    .write_packed_command(&mut request);
             }
             let is_partial = is_partial(table, row, step);
             let from = old.or_else(|| (format == Format::Json).then_some(new));
             if let (true, Some(from)) = (is_partial, from) {
                 asked.push((step, from, true));
-                let mut command = redis::cmd(if format == Format::Hash { "HMGET" } else { "GET" });
+                let mut command = redis::cmd(if format == Format::Hash {
+                    "HMGET"
+                } else {
+                    "GET"
+                });
                 command.arg(from);
                 if format == Format::Hash {
                     for column in &table.relation.columns {

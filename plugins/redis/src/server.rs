@@ -34,7 +34,8 @@ pub(crate) fn findings(connection: &mut Connection) -> Result<Vec<Finding>, Writ
             "let `url` name the primary",
         );
     }
-    if let Some(policy) = field(&info, "maxmemory_policy").filter(|&policy| policy != "noeviction") {
+    if let Some(policy) = field(&info, "maxmemory_policy").filter(|&policy| policy != "noeviction")
+    {
         let checkpoint = if policy.starts_with("allkeys") {
             ", and tahr's checkpoint, after which everything is copied anew"
         } else {
@@ -78,5 +79,7 @@ pub(crate) fn findings(connection: &mut Connection) -> Result<Vec<Finding>, Writ
 fn replica_is_read_only(connection: &mut Connection) -> bool {
     let setting: Result<Vec<String>, _> =
         connection.query(redis::cmd("CONFIG").arg("GET").arg("replica-read-only"));
-    setting.map_or(true, |setting| setting.get(1).is_none_or(|value| value != "no"))
+    setting.map_or(true, |setting| {
+        setting.get(1).is_none_or(|value| value != "no")
+    })
 }

@@ -192,9 +192,7 @@ impl<'a> Steps<'a> {
 /// sent that whole.
 pub(crate) fn value<'a>(new: Row<'a>, old: Option<Row<'a>>, column: usize) -> Value<'a> {
     match (new.value(column), old) {
-        (Value::Unchanged, Some(old))
-            if !old.is_key_only() || old.value(column) != Value::Null =>
-        {
+        (Value::Unchanged, Some(old)) if !old.is_key_only() || old.value(column) != Value::Null => {
             old.value(column)
         }
         (value, _) => value,

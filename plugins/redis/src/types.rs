@@ -41,7 +41,11 @@ pub(crate) fn json_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn boolean(text: &str) -> &'static str {
-    if text.starts_with('t') { "true" } else { "false" }
+    if text.starts_with('t') {
+        "true"
+    } else {
+        "false"
+    }
 }
 
 /// Whether a reader that keeps JSON numbers as doubles, as most do, gets this very number.
@@ -118,7 +122,11 @@ mod tests {
             (ValueKind::Float, "NaN", "\"NaN\""),
             (ValueKind::Float, "-Infinity", "\"-Infinity\""),
             (ValueKind::Decimal, "10.50", "10.50"),
-            (ValueKind::Decimal, "0.1234567890123456", "\"0.1234567890123456\""),
+            (
+                ValueKind::Decimal,
+                "0.1234567890123456",
+                "\"0.1234567890123456\"",
+            ),
             (ValueKind::Decimal, "NaN", "\"NaN\""),
             (ValueKind::Bool, "f", "false"),
             (ValueKind::Json, "{\"a\": [1]}", "{\"a\": [1]}"),

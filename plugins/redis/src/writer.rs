@@ -186,7 +186,8 @@ impl RedisWriter {
     /// The stream's own field, for the first change of a checkpoint.
     fn stream_text(&self) -> Result<String, WriteError> {
         let stream = self.stream.as_ref();
-        let stream = stream.ok_or_else(|| WriteError::fatal("the writer was not told its stream"))?;
+        let stream =
+            stream.ok_or_else(|| WriteError::fatal("the writer was not told its stream"))?;
         serde_json::to_string(stream).map_err(|error| WriteError::fatal(error.to_string()))
     }
 

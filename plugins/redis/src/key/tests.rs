@@ -45,8 +45,18 @@ fn parts_are_joined_and_escaped_so_that_keys_never_collide() {
 #[test]
 fn templates_that_could_mix_rows_or_tables_are_refused() {
     for wrong in [
-        "", "{pk}", "{table}", "{table}{pk}", "{table}-{pk}", "t:{pk}{x}", "t:{pk}-{x}", "{table}:{pk",
-        "t:{}", "t:}{pk}", "t:{pk}:\\", "{schema}{table}:{pk}",
+        "",
+        "{pk}",
+        "{table}",
+        "{table}{pk}",
+        "{table}-{pk}",
+        "t:{pk}{x}",
+        "t:{pk}-{x}",
+        "{table}:{pk",
+        "t:{}",
+        "t:}{pk}",
+        "t:{pk}:\\",
+        "{schema}{table}:{pk}",
     ] {
         assert!(KeyTemplate::parse(wrong, ':').is_err(), "{wrong}");
     }
