@@ -42,6 +42,13 @@ impl Address {
             WriteError::rejected("option \"url\" is not the address of a redis server")
                 .hint("url = \"redis://user:password@host:6379/0\"")
         };
+        let scheme = options.url.split(':').next().unwrap_or_default();
+        if matches!(scheme, "rediss" | "valkeys") {
+            return Err(WriteError::rejected(format!(
+                "option \"url\": connections by TLS ({scheme}://) are not built yet"
+            ))
+            .hint("let a TLS tunnel such as stunnel listen beside tahr: url = \"redis://127.0.0.1:6380\""));
+        }
         let info = options
             .url
             .as_str()
@@ -50,12 +57,6 @@ impl Address {
         let place = match info.addr() {
             ConnectionAddr::Tcp(host, port) => Place::Tcp(host.clone(), *port),
             ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
-            ConnectionAddr::TcpTls { .. } => {
-                return Err(WriteError::rejected(
-                    "option \"url\": connections by TLS (rediss://) are not built yet",
-                )
-                .hint("run stunnel beside tahr and connect to it by redis://"));
-            }
             _ => return Err(wrong()),
         };
         Ok(Self {

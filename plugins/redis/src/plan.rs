@@ -104,11 +104,11 @@ impl<'a> Plan<'a> {
             let lost = plan.displaced.entry(key.as_bytes()).or_default();
             lost.push(Origin::Nowhere);
         }
-        let mut xid = steps.list.first().map(|step| step.change.xid());
+        let mut transaction = steps.list.first().map(|step| step.change.commit_lsn());
         for (change, step) in steps.list.iter().enumerate() {
-            if xid != Some(step.change.xid()) {
+            if transaction != Some(step.change.commit_lsn()) {
                 // At its commit a transaction has given every row a key of its own.
-                xid = Some(step.change.xid());
+                transaction = Some(step.change.commit_lsn());
                 plan.displaced.clear();
             }
             let (old, new) = (steps.old_key(step), steps.new_key(step));
