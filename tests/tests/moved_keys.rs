@@ -72,8 +72,10 @@ async fn a_chain_of_moves_ends_where_it_does_at_the_source() {
         .await;
     // All at once, each onto the key that the one before it has just left.
     scene
-        .change("DELETE FROM one WHERE id > 20; DO $$ BEGIN FOR i IN REVERSE 20..1 LOOP
-             UPDATE one SET id = id + 1 WHERE id = i; END LOOP; END $$")
+        .change(
+            "DELETE FROM one WHERE id > 20; DO $$ BEGIN FOR i IN REVERSE 20..1 LOOP
+             UPDATE one SET id = id + 1 WHERE id = i; END LOOP; END $$",
+        )
         .await;
     scene.end().await;
 }

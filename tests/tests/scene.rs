@@ -177,7 +177,11 @@ impl Scene {
 
     /// Ends the live engine, which must have had nothing to complain about.
     pub(crate) async fn end(mut self) {
-        let finished = self.running.take().expect("the live engine runs").terminate();
+        let finished = self
+            .running
+            .take()
+            .expect("the live engine runs")
+            .terminate();
         finished.assert_success();
         clean(&finished.stderr);
         if let Err(report) = self.live.compare(&self.source).await {
@@ -271,7 +275,10 @@ pub(crate) fn quote(name: &str) -> String {
 #[track_caller]
 fn fail_if_parked(running: &Running) {
     assert!(running.is_running(), "the engine has ended");
-    assert!(!running.stderr().contains("lane is parked"), "a lane is parked");
+    assert!(
+        !running.stderr().contains("lane is parked"),
+        "a lane is parked"
+    );
 }
 
 /// Panics if an engine has complained.

@@ -5,9 +5,7 @@ use crate::scene::Scene;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_ten_megabytes_arrives() {
     let big = |seed: &str| {
-        format!(
-            "(SELECT string_agg(md5({seed} || i::text), '') FROM generate_series(1, 330000) i)"
-        )
+        format!("(SELECT string_agg(md5({seed} || i::text), '') FROM generate_series(1, 330000) i)")
     };
     let scene = Scene::of(&format!(
         "CREATE TABLE big (id int PRIMARY KEY, v text, b bytea, n int);
@@ -83,14 +81,16 @@ async fn empty_tables_are_there_and_fill_later() {
              DELETE FROM only_key WHERE id = 1",
         )
         .await;
-    scene.change("DELETE FROM empty; DELETE FROM emptied; DELETE FROM only_key").await;
+    scene
+        .change("DELETE FROM empty; DELETE FROM emptied; DELETE FROM only_key")
+        .await;
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_small_transactions_arrive_each() {
-    let scene = Scene::of("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (0, 0)")
-        .await;
+    let scene =
+        Scene::of("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (0, 0)").await;
     scene
         .change(
             "DO $$ BEGIN FOR i IN 1..1500 LOOP INSERT INTO t VALUES (i, i);

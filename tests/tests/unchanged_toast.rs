@@ -25,15 +25,15 @@ fn setup() -> String {
 
 /// 100 kB that don't repeat.
 fn big(seed: &str) -> String {
-    format!(
-        "(SELECT string_agg(md5(({seed})::text || i), '') FROM generate_series(1, 3200) i)"
-    )
+    format!("(SELECT string_agg(md5(({seed})::text || i), '') FROM generate_series(1, 3200) i)")
 }
 
 const TABLES: [&str; 3] = ["by_key", "full_row", "by_index"];
 
 fn for_each(statements: &str) -> String {
-    TABLES.map(|table| statements.replace("TABLE", table)).join(";")
+    TABLES
+        .map(|table| statements.replace("TABLE", table))
+        .join(";")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,7 +91,11 @@ impl Plain {
     }
 
     fn step(times: usize, letter: char) -> io::Result<()> {
-        if times == 0 { Ok(()) } else { Self::write(&format!("\x1b[{times}{letter}")) }
+        if times == 0 {
+            Ok(())
+        } else {
+            Self::write(&format!("\x1b[{times}{letter}"))
+        }
     }
 }
 

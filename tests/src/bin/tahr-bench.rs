@@ -28,8 +28,11 @@ async fn main() {
 
 async fn prepare(source: &Postgres) -> Database {
     let database = source.database().await;
-    let columns = "id bigint PRIMARY KEY, name text, price numeric, ok bool, at timestamptz, note text";
-    database.execute(&format!("CREATE TABLE items ({columns})")).await;
+    let columns =
+        "id bigint PRIMARY KEY, name text, price numeric, ok bool, at timestamptz, note text";
+    database
+        .execute(&format!("CREATE TABLE items ({columns})"))
+        .await;
     database
 }
 
@@ -59,14 +62,22 @@ async fn backlog(source: &Postgres) {
             .await;
         let end = database.value("SELECT pg_current_wal_lsn()").await;
         let raw = receive(&database, &slot, &publication, &end);
-        database.query(&format!("SELECT pg_drop_replication_slot('{slot}')")).await;
+        database
+            .query(&format!("SELECT pg_drop_replication_slot('{slot}')"))
+            .await;
 
         let start = Instant::now();
         let running = engine.start();
-        let stored = eventually(Duration::from_secs(120), "all rows are stored", async || {
-            let lane = engine.lane(target)?;
-            (lane.changes >= u64::from(ROWS)).then_some(lane).ok_or("not yet".to_owned())
-        });
+        let stored = eventually(
+            Duration::from_secs(120),
+            "all rows are stored",
+            async || {
+                let lane = engine.lane(target)?;
+                (lane.changes >= u64::from(ROWS))
+                    .then_some(lane)
+                    .ok_or("not yet".to_owned())
+            },
+        );
         let lane = stored.await;
         let taken = start.elapsed();
         let memory = peak_memory(running.process().pid());
@@ -104,7 +115,16 @@ fn engine(database: &Database, target: &str, options: &str) -> Engine {
 fn receive(database: &Database, slot: &str, publication: &str, end: &str) -> Duration {
     let start = Instant::now();
     let status = Command::new(find("pg_recvlogical"))
-        .args(["-d", database.url(), "--slot", slot, "--start", "--no-loop", "-f", "/dev/null"])
+        .args([
+            "-d",
+            database.url(),
+            "--slot",
+            slot,
+            "--start",
+            "--no-loop",
+            "-f",
+            "/dev/null",
+        ])
         .args(["--endpos", end, "-o", "proto_version=1"])
         .args(["-o", &format!("publication_names={publication}")])
         .stderr(Stdio::null())
@@ -130,7 +150,9 @@ fn find(program: &str) -> PathBuf {
 fn peak_memory(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
+    peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .unwrap_or(0)
+        / 1024
 }
 
 fn rate(taken: Duration) -> f64 {
@@ -141,9 +163,15 @@ async fn latency(source: &Postgres) {
     let database = prepare(source).await;
     let redis = Redis::own(&[]);
     let keys = redis.database();
-    let engine = engine(&database, "redis", &format!(r#"{{ url = "{}" }}"#, keys.url()));
+    let engine = engine(
+        &database,
+        "redis",
+        &format!(r#"{{ url = "{}" }}"#, keys.url()),
+    );
     let running = engine.start();
-    engine.await_lane("redis", tahr::lane::State::Streaming).await;
+    engine
+        .await_lane("redis", tahr::lane::State::Streaming)
+        .await;
     let client = database.connect().await;
     let mut connection = keys.connect();
     let mut samples = Vec::with_capacity(SAMPLES);
@@ -160,7 +188,10 @@ async fn latency(source: &Postgres) {
             if found {
                 break;
             }
-            assert!(committed.elapsed() < Duration::from_secs(10), "row {id} does not arrive");
+            assert!(
+                committed.elapsed() < Duration::from_secs(10),
+                "row {id} does not arrive"
+            );
         }
         samples.push(committed.elapsed());
     }

@@ -47,7 +47,10 @@ impl Engine {
             .stdout(Stdio::null())
             .process_group(0);
         let process = Process::start("tahr run", &mut command, &folder.log("none"))?;
-        Ok(Self { process, state_dir: folder.state() })
+        Ok(Self {
+            process,
+            state_dir: folder.state(),
+        })
     }
 
     /// Notes in `watch` what it does now.
@@ -110,5 +113,7 @@ async fn present(source: &Session) -> Result<Lsn, Error> {
     let sql = "SELECT pg_catalog.pg_logical_emit_message(true, 'tahr-demo', 'present')::text";
     let row = source.query_one(sql, &[]).await;
     let row = row.map_err(|error| postgres::failed("mark the present", &error))?;
-    row.get::<_, &str>(0).parse().map_err(|_| Error::failed("the source returned no LSN"))
+    row.get::<_, &str>(0)
+        .parse()
+        .map_err(|_| Error::failed("the source returned no LSN"))
 }
