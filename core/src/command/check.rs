@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use futures_util::future::join_all;
 use tahr_plugin_api::TableName;
 
-use super::{Output, run::check_targets, runtime::runtime};
+use super::{
+    Output,
+    run::{check_targets, plugin_of},
+    runtime::runtime,
+};
 use crate::{
     Error, ErrorKind, Faults, cli,
     config::{Config, Source},
@@ -247,18 +251,18 @@ async fn check_targets_of(
     views: &[View],
     in_config: &mut Group,
 ) -> Vec<Group> {
-    let mut by_target: BTreeMap<&str, Vec<&View>> = config
+    let mut by_target: BTreeMap<&String, Vec<&View>> = config
         .targets
         .keys()
-        .map(|name| (name.as_str(), Vec::new()))
+        .map(|name| (name, Vec::new()))
         .collect();
     for view in views {
         by_target.entry(&view.target).or_default().push(view);
     }
     let asked = by_target.into_iter().filter_map(|(name, views)| {
         let target = &config.targets[name];
-        // One that is missing is a fault of the config.
-        let plugin = registry.get(&target.plugin).ok()?;
+        // One that is missing, or another, is a fault of the config.
+        let plugin = plugin_of((name, target), registry).ok()?;
         Some(async move {
             let relations = views
                 .iter()

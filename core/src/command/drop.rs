@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use super::{Output, run::check_targets, runtime::runtime};
+use super::{Output, runtime::runtime};
 use crate::{
     Error, Faults, cli,
     config::{Config, Sync},
@@ -54,10 +54,6 @@ pub(super) fn drop(
         tracing::warn!(hint = error.hint.as_deref().unwrap_or_default(), "{error}");
     }
     let mut errors = Vec::new();
-    // A lane whose plugin is not the right one is reported by itself, and the rest goes on.
-    if let Err(faults) = check_targets(config, &registry) {
-        errors.extend(faults.into_errors());
-    }
     let runtime = runtime()?;
     let sources = runtime.block_on(sources::connect(&plan, &mut errors));
     lanes::forget(&plan, &registry, &sources, &mut errors, output);

@@ -7,10 +7,10 @@ use std::{
 
 use crate::{
     Error, Faults, cli,
-    config::Config,
+    config::{Config, Target},
     control::{Server, StateLock},
     engine::{Engine, Report},
-    plugin::Registry,
+    plugin::{Plugin, Registry},
     progress::Progress,
     shutdown::Stop,
 };
@@ -42,25 +42,28 @@ pub(super) fn run(
 
 /// Every target's plugin is there, and is the one that was pinned.
 pub(super) fn check_targets(config: &Config, registry: &Registry) -> Result<(), Faults> {
-    let mut faults = Vec::new();
-    for (name, target) in &config.targets {
-        match registry.get(&target.plugin) {
-            Ok(plugin) => {
-                let pin = target.sha256.as_ref();
-                if pin.is_some_and(|pin| !pin.eq_ignore_ascii_case(&plugin.sha256)) {
-                    let path = plugin.path.display();
-                    faults.push(
-                        Error::usage(format!(
-                            "plugin file {path} of target \"{name}\" is not the one that was pinned"
-                        ))
-                        .hint(format!("its sha256 is {}", plugin.sha256)),
-                    );
-                }
-            }
-            Err(error) => faults.push(error),
-        }
+    let found = config
+        .targets
+        .iter()
+        .map(|target| plugin_of(target, registry));
+    Faults::unless_empty(found.filter_map(Result::err).collect())
+}
+
+/// The plugin of the target `name`, which is the one that was pinned.
+pub(super) fn plugin_of<'r>(
+    (name, target): (&String, &Target),
+    registry: &'r Registry,
+) -> Result<&'r Plugin, Error> {
+    let plugin = registry.get(&target.plugin)?;
+    let pin = target.sha256.as_ref();
+    if pin.is_some_and(|pin| !pin.eq_ignore_ascii_case(&plugin.sha256)) {
+        let path = plugin.path.display();
+        return Err(Error::usage(format!(
+            "plugin file {path} of target \"{name}\" is not the one that was pinned"
+        ))
+        .hint(format!("its sha256 is {}", plugin.sha256)));
     }
-    Faults::unless_empty(faults)
+    Ok(plugin)
 }
 
 async fn run_engine(

@@ -138,19 +138,20 @@ pub async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, SourceE
     let kinds = query(client, TYPES, Some(&types)).await?;
     let kinds = kinds.iter().map(|row| (row.get(0), kind(row))).collect();
     let keys = query(client, KEYS, Some(oids)).await?;
-    let of = |rows: &[Row], oid: u32| -> Vec<Row> {
-        rows.iter()
-            .filter(|row| row.get::<_, u32>(0) == oid)
-            .cloned()
-            .collect()
-    };
     Ok(facts
         .iter()
         .map(|row| {
             let oid = row.get(0);
-            table(row, &of(&columns, oid), &of(&keys, oid), &kinds)
+            table(row, of(&columns, oid), of(&keys, oid), &kinds)
         })
         .collect())
+}
+
+/// The rows of the relation `oid`, of `rows` that are in the order of their relations.
+fn of(rows: &[Row], oid: u32) -> &[Row] {
+    let start = rows.partition_point(|row| row.get::<_, u32>(0) < oid);
+    let end = rows.partition_point(|row| row.get::<_, u32>(0) <= oid);
+    &rows[start..end]
 }
 
 async fn query(client: &Client, sql: &str, oids: Option<&[u32]>) -> Result<Vec<Row>, SourceError> {

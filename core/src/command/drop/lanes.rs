@@ -7,7 +7,7 @@ use tahr_plugin_api::{Checkpoint, LoadMode, Lsn, Role, StreamId, WriteError, abi
 use super::{Plan, sources::Connected};
 use crate::{
     Error,
-    command::Output,
+    command::{Output, run::plugin_of},
     config::Target,
     lane::{View, open_writer, views},
     plugin::{Plugin, Registry},
@@ -37,9 +37,12 @@ pub(super) fn forget(
             let seen = connected.map(|connected| views(plan.config, source, &connected.tables).0);
             for name in &sync.targets {
                 let target = &plan.config.targets[name];
-                // A plugin that is missing was reported already.
-                let Ok(plugin) = registry.get(&target.plugin) else {
-                    continue;
+                let plugin = match plugin_of((name, target), registry) {
+                    Ok(plugin) => plugin,
+                    Err(error) => {
+                        errors.push(error);
+                        continue;
+                    }
                 };
                 let view = seen
                     .iter()
