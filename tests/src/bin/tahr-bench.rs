@@ -127,7 +127,7 @@ fn find(program: &str) -> PathBuf {
 }
 
 /// The most memory that a process held so far, in MiB.
-fn peak_memory(pid: i32) -> u64 {
+fn peak_memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
