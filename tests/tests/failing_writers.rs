@@ -197,12 +197,7 @@ async fn a_writer_that_hangs_slows_nobody_and_its_backlog_goes_to_files() {
             format!("SELECT g, repeat('x', 2000) FROM generate_series({first}, {first} + 999) g");
         database.execute(&format!("INSERT INTO t {rows}")).await;
     }
-    let last = || two.rows("public.t", &["id"]).len();
-    eventually(SOON, "two has passed the backlog", async || match last() {
-        20_001 => Ok(()),
-        rows => Err(format!("{rows} rows")),
-    })
-    .await;
+    passed(&engine, "two", 20_001).await;
     // 40 MB were written; a budget of 1 MiB and what decoding takes stay in memory.
     let grown = memory(&running).saturating_sub(before);
     assert!(grown < 20 << 20, "grown by {grown} bytes");
@@ -235,10 +230,9 @@ async fn a_writer_that_hangs_slows_nobody_and_its_backlog_goes_to_files() {
         );
     }
     one.script("");
-    eventually(SOON, "one catches up", async || {
-        one.holds(&database, "t", &["id"]).await
-    })
-    .await;
+    passed(&engine, "one", 20_011).await;
+    let held = one.holds(&database, "t", &["id"]).await;
+    held.expect("one holds all");
     one.batches();
     running.terminate().assert_success();
 }
@@ -272,6 +266,16 @@ async fn a_writer_that_hangs_can_not_keep_the_engine_from_ending() {
     one.batches();
     engine.tahr(&["stop"]).assert_success();
     running.wait_exit(SOON).assert_success();
+}
+
+/// Waits until the lane into `target` has stored so many changes.
+async fn passed(engine: &Engine, target: &str, changes: u64) {
+    let what = format!("{target} has passed the backlog");
+    eventually(SOON, what, async || match engine.lane(target)?.changes {
+        stored if stored == changes => Ok(()),
+        stored => Err(format!("{stored} changes")),
+    })
+    .await;
 }
 
 /// Bytes of memory that the engine has for itself.

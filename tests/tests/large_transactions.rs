@@ -101,7 +101,7 @@ async fn an_engine_killed_inside_a_large_transaction_stores_it_once() {
     engine.await_lane("one", State::Streaming).await;
     one.script("write hold part=last");
     database.execute("INSERT INTO t VALUES (0, 'before')").await;
-    let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
+    let rows = "SELECT g, repeat('x', 60) FROM generate_series(1, 20000) g";
     database.execute(&format!("INSERT INTO t {rows}")).await;
     eventually(SOON, "the last part is held", async || {
         one.called("write held")
@@ -138,7 +138,7 @@ async fn a_clean_stop_inside_a_large_transaction_stores_none_of_it() {
     let running = engine.start();
     engine.await_lane("one", State::Streaming).await;
     one.script("write transient part=last");
-    let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
+    let rows = "SELECT g, repeat('x', 60) FROM generate_series(1, 20000) g";
     database.execute(&format!("INSERT INTO t {rows}")).await;
     engine.await_lane("one", State::Retrying).await;
     running.terminate().assert_success();
