@@ -20,6 +20,12 @@ async fn a_table_with_generated_columns_is_copied_without_them() {
     scene.change(GENERATED_CHANGES).await;
     let column = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'twice'";
     assert_eq!(scene.live.postgres.value(column).await, "0");
+    let log = scene
+        .running
+        .as_ref()
+        .expect("the live engine runs")
+        .stderr();
+    assert!(log.contains("not replicated: twice, upper"), "{log}");
     scene.end().await;
 }
 
@@ -27,7 +33,9 @@ async fn a_table_with_generated_columns_is_copied_without_them() {
 async fn a_target_that_generates_columns_itself_holds_what_the_source_holds() {
     let server = Postgres::shared();
     let source = server.database().await;
-    source.execute(&format!("{GENERATED}{GENERATED_ROWS}")).await;
+    source
+        .execute(&format!("{GENERATED}{GENERATED_ROWS}"))
+        .await;
     let site = Site::new(&server, &source, "tables = ['g']").await;
     site.postgres.execute(GENERATED).await;
     let running = site.start().await;
@@ -35,7 +43,11 @@ async fn a_target_that_generates_columns_itself_holds_what_the_source_holds() {
     site.settle(&running, &source).await;
     let all = "SELECT * FROM g";
     let expected = Rows::postgres(&source, all).await.expect("read the source");
-    expected.assert_same(&Rows::postgres(&site.postgres, all).await.expect("read the target"));
+    expected.assert_same(
+        &Rows::postgres(&site.postgres, all)
+            .await
+            .expect("read the target"),
+    );
     clean(&running.terminate().stderr);
 }
 

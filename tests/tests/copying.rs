@@ -38,7 +38,10 @@ async fn writers_that_never_pause_are_copied_and_followed_without_a_seam() {
     }
     site.settle(&running, &source).await;
     let found = site.postgres.value("SELECT count(*) FROM history").await;
-    assert!(found.parse::<u32>().expect("a number") > 50, "only {found} transactions were made");
+    assert!(
+        found.parse::<u32>().expect("a number") > 50,
+        "only {found} transactions were made"
+    );
     clean(&running.terminate().stderr);
 }
 
@@ -52,7 +55,14 @@ async fn tables_truncated_or_rewritten_after_the_snapshot_are_copied_as_they_are
              INSERT INTO {name} SELECT g, 'v' || g, g FROM generate_series(1, 100) g;"
         )
     };
-    let tables = ["a", "truncated", "rewritten", "altered", "dropped", "full_vacuum"];
+    let tables = [
+        "a",
+        "truncated",
+        "rewritten",
+        "altered",
+        "dropped",
+        "full_vacuum",
+    ];
     source.execute(&tables.map(make).concat()).await;
     // An open transaction would hold up a snapshot of a source on the same server.
     let other = Postgres::own(None, &[]);
@@ -67,7 +77,9 @@ async fn tables_truncated_or_rewritten_after_the_snapshot_are_copied_as_they_are
         )
         .await;
     source.execute("VACUUM FULL full_vacuum").await;
-    lock.batch_execute("ROLLBACK").await.expect("release the lock");
+    lock.batch_execute("ROLLBACK")
+        .await
+        .expect("release the lock");
     site.settle(&running, &source).await;
     running.terminate().assert_success();
 }
@@ -82,26 +94,38 @@ async fn after_a_crash_finished_tables_stay_and_the_others_begin_again() {
              INSERT INTO {name} SELECT g, 'v' || g FROM generate_series(1, 3000) g;"
         )
     };
-    source.execute(&["a", "b", "y", "z"].map(make).concat()).await;
+    source
+        .execute(&["a", "b", "y", "z"].map(make).concat())
+        .await;
     // An open transaction would hold up a snapshot of a source on the same server.
     let other = Postgres::own(None, &[]);
     let site = Site::new(&other, &source, ALL).await;
     let (running, lock) = stop_at(&site, "y").await;
-    let done = eventually(PATIENCE, "tables before the locked one are copied", async || {
-        let done = site
-            .postgres
-            .query("SELECT \"table\" FROM tahr_checkpoint WHERE \"table\" LIKE 'public.%'")
-            .await;
-        let done: Vec<String> = done.into_iter().filter_map(|row| row[0].clone()).collect();
-        (!done.is_empty()).then_some(done).ok_or_else(|| "none".to_owned())
-    })
+    let done = eventually(
+        PATIENCE,
+        "tables before the locked one are copied",
+        async || {
+            let done = site
+                .postgres
+                .query("SELECT \"table\" FROM tahr_checkpoint WHERE \"table\" LIKE 'public.%'")
+                .await;
+            let done: Vec<String> = done.into_iter().filter_map(|row| row[0].clone()).collect();
+            (!done.is_empty())
+                .then_some(done)
+                .ok_or_else(|| "none".to_owned())
+        },
+    )
     .await;
     running.kill9();
-    lock.batch_execute("ROLLBACK").await.expect("release the lock");
+    lock.batch_execute("ROLLBACK")
+        .await
+        .expect("release the lock");
     assert!(!done.iter().any(|table| table == "public.y"), "{done:?}");
     source
-        .execute("UPDATE a SET v = 'new' WHERE id < 10; DELETE FROM y WHERE id < 10;
-             INSERT INTO b VALUES (4000, 'b'); INSERT INTO z VALUES (4000, 'z')")
+        .execute(
+            "UPDATE a SET v = 'new' WHERE id < 10; DELETE FROM y WHERE id < 10;
+             INSERT INTO b VALUES (4000, 'b'); INSERT INTO z VALUES (4000, 'z')",
+        )
         .await;
     // A row taken away from a finished table would come back if that were copied again.
     let finished = &done[0];
@@ -123,10 +147,14 @@ async fn stop_at(site: &Site, table: &str) -> (tahr_tests::Running, tokio_postgr
         "a" => "id int PRIMARY KEY, v varchar(100), n int",
         _ => "id int PRIMARY KEY, v text",
     };
-    site.postgres.execute(&format!("CREATE TABLE {table} ({columns})")).await;
+    site.postgres
+        .execute(&format!("CREATE TABLE {table} ({columns})"))
+        .await;
     let lock = site.postgres.connect().await;
     let begin = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
-    lock.batch_execute(&begin).await.expect("lock the target's table");
+    lock.batch_execute(&begin)
+        .await
+        .expect("lock the target's table");
     let running = site.engine.start();
     eventually(PATIENCE, "the copy waits for the lock", async || {
         let waiting = "SELECT count(*) FROM pg_stat_activity

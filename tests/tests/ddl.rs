@@ -139,7 +139,12 @@ async fn a_table_made_later_is_copied_at_the_next_start() {
              INSERT INTO t VALUES (11, 'v11', 11)",
         )
         .await;
-    let Scene { source, late, running, .. } = scene;
+    let Scene {
+        source,
+        late,
+        running,
+        ..
+    } = scene;
     drop(running);
     late.engine.run_once();
     late.compare(&source).await.expect("equal");
@@ -157,7 +162,12 @@ async fn a_dropped_table_is_no_trouble() {
         .source
         .execute("UPDATE u SET v = 'last'; DROP TABLE u; INSERT INTO t VALUES (11, 'x', 1)")
         .await;
-    let Scene { source, live, late, running } = scene;
+    let Scene {
+        source,
+        live,
+        late,
+        running,
+    } = scene;
     let running = running.expect("the live engine runs");
     live.settle(&running, &source).await;
     late.engine.run_once();
@@ -181,14 +191,22 @@ async fn a_column_dropped_and_made_again_holds_nothing_of_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_renamed_while_no_engine_ran_parks_the_lane_too() {
-    let Scene { source, late, running, .. } = Scene::of(SETUP).await;
+    let Scene {
+        source,
+        late,
+        running,
+        ..
+    } = Scene::of(SETUP).await;
     drop(running);
     source
         .execute("ALTER TABLE t RENAME v TO w; INSERT INTO t VALUES (11, 'after', 1)")
         .await;
     let finished = late.engine.tahr(&["run", "--once"]);
     finished.assert_code(4);
-    let parked = finished.stderr.lines().filter(|line| line.contains("lane is parked"));
+    let parked = finished
+        .stderr
+        .lines()
+        .filter(|line| line.contains("lane is parked"));
     let hints = parked.filter(|line| line.contains(RENAMED)).count();
     assert_eq!(hints, 2, "{}", finished.stderr);
     let rename = r#"ALTER TABLE "t" RENAME COLUMN "v" TO "w""#;

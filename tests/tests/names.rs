@@ -3,8 +3,24 @@
 use crate::scene::{Scene, quote};
 
 const ODD: &[&str] = &[
-    "Select", "a\"b", "a.b", "with space", " edge ", "größe_日本_🦌", "back`tick", "$x", "it's",
-    "a\\b", "%s", "{table}", "new\nline", "'", "--", "/*", "tahr", "0",
+    "Select",
+    "a\"b",
+    "a.b",
+    "with space",
+    " edge ",
+    "größe_日本_🦌",
+    "back`tick",
+    "$x",
+    "it's",
+    "a\\b",
+    "%s",
+    "{table}",
+    "new\nline",
+    "'",
+    "--",
+    "/*",
+    "tahr",
+    "0",
 ];
 
 fn long(end: &str) -> String {
@@ -14,8 +30,15 @@ fn long(end: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_and_columns_may_have_any_name() {
     let longest = [long("1"), long("2")];
-    let names: Vec<&str> = ODD.iter().copied().chain(longest.iter().map(String::as_str)).collect();
-    let columns: Vec<String> = names.iter().map(|name| format!("{} text", quote(name))).collect();
+    let names: Vec<&str> = ODD
+        .iter()
+        .copied()
+        .chain(longest.iter().map(String::as_str))
+        .collect();
+    let columns: Vec<String> = names
+        .iter()
+        .map(|name| format!("{} text", quote(name)))
+        .collect();
     let mut setup = format!(
         "CREATE TABLE wide (id int PRIMARY KEY, {}); INSERT INTO wide VALUES (1, 'first'), (2, NULL);",
         columns.join(", ")

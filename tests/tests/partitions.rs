@@ -25,8 +25,15 @@ async fn rows_of_all_partitions_arrive_in_one_table() {
              UPDATE event SET v = 'changed' WHERE id % 5 = 0; DELETE FROM event WHERE id % 7 = 0",
         )
         .await;
-    let found = scene.live.postgres.value("SELECT count(*) FROM event").await;
-    assert_eq!(found, scene.source.value("SELECT count(*) FROM event").await);
+    let found = scene
+        .live
+        .postgres
+        .value("SELECT count(*) FROM event")
+        .await;
+    assert_eq!(
+        found,
+        scene.source.value("SELECT count(*) FROM event").await
+    );
     scene.end().await;
 }
 
@@ -60,6 +67,8 @@ async fn a_partition_that_is_made_later_belongs_to_the_table_too() {
              UPDATE event SET v = v || '!' WHERE id > 200",
         )
         .await;
-    scene.change("TRUNCATE event; INSERT INTO event VALUES (1, '2020-02-02', 'new', 1)").await;
+    scene
+        .change("TRUNCATE event; INSERT INTO event VALUES (1, '2020-02-02', 'new', 1)")
+        .await;
     scene.end().await;
 }

@@ -15,12 +15,19 @@ async fn site(sync: &str, setup: &str) -> (Database, Site) {
 
 /// Waits until both targets answer `found` with the rows that the source answers `wanted` with.
 async fn equals(site: &Site, source: &Database, running: &Running, wanted: &str, found: &str) {
-    eventually(PATIENCE, "the targets hold what they are to hold", async || {
-        assert!(!running.stderr().contains("lane is parked"), "a lane is parked");
-        let expected = Rows::postgres(source, wanted).await?;
-        expected.same_as(&Rows::postgres(&site.postgres, found).await?)?;
-        expected.same_as(&Rows::sqlite(&site.sqlite, &found.replace("crm.", "crm_"))?)
-    })
+    eventually(
+        PATIENCE,
+        "the targets hold what they are to hold",
+        async || {
+            assert!(
+                !running.stderr().contains("lane is parked"),
+                "a lane is parked"
+            );
+            let expected = Rows::postgres(source, wanted).await?;
+            expected.same_as(&Rows::postgres(&site.postgres, found).await?)?;
+            expected.same_as(&Rows::sqlite(&site.sqlite, &found.replace("crm.", "crm_"))?)
+        },
+    )
     .await;
 }
 
@@ -42,13 +49,19 @@ async fn a_renamed_table_without_its_excluded_columns_follows() {
         )
         .await;
     let columns = "SELECT id, name, big FROM";
-    let (wanted, found) = (format!("{columns} customers"), format!("{columns} crm.clients"));
+    let (wanted, found) = (
+        format!("{columns} customers"),
+        format!("{columns} crm.clients"),
+    );
     equals(&site, &source, &running, &wanted, &found).await;
     let secrets = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'secret'";
     assert_eq!(site.postgres.value(secrets).await, "0");
     let none = "SELECT to_regclass('customers') IS NULL AND to_regclass('public.clients') IS NULL";
     assert_eq!(site.postgres.value(none).await, "t");
-    let sqlite = Rows::sqlite(&site.sqlite, "SELECT 1 FROM pragma_table_info('crm_clients') WHERE name = 'secret'");
+    let sqlite = Rows::sqlite(
+        &site.sqlite,
+        "SELECT 1 FROM pragma_table_info('crm_clients') WHERE name = 'secret'",
+    );
     assert_eq!(sqlite.expect("read the file").len(), 0);
     clean(&running.terminate().stderr);
 }
@@ -61,7 +74,14 @@ async fn only_tables_that_the_patterns_choose_are_copied() {
              INSERT INTO {name} VALUES (1, 'a'), (2, 'b');"
         )
     };
-    let tables = ["orders", "audit_a", "audit_login", "sales.t", "sales.u", "other.t"];
+    let tables = [
+        "orders",
+        "audit_a",
+        "audit_login",
+        "sales.t",
+        "sales.u",
+        "other.t",
+    ];
     let setup = format!(
         "CREATE SCHEMA sales; CREATE SCHEMA other; {}
          CREATE TABLE audit_unusable (v text);",
@@ -74,14 +94,19 @@ async fn only_tables_that_the_patterns_choose_are_copied() {
         format!("INSERT INTO {name} VALUES (3, 'c'); UPDATE {name} SET v = 'x' WHERE id = 1;")
     };
     source
-        .execute(&format!("{} INSERT INTO audit_unusable VALUES ('x')", tables.map(change).concat()))
+        .execute(&format!(
+            "{} INSERT INTO audit_unusable VALUES ('x')",
+            tables.map(change).concat()
+        ))
         .await;
     for table in ["orders", "audit_login"] {
         let query = format!("SELECT id, v FROM {table}");
         equals(&site, &source, &running, &query, &query).await;
     }
     let query = "SELECT id, v FROM sales.t";
-    let expected = Rows::postgres(&source, query).await.expect("read the source");
+    let expected = Rows::postgres(&source, query)
+        .await
+        .expect("read the source");
     eventually(PATIENCE, "the other schema follows", async || {
         expected.same_as(&Rows::postgres(&site.postgres, query).await?)
     })
@@ -130,7 +155,11 @@ async fn a_table_that_holds_rows_is_refused_and_left_as_it_is() {
     for target in ["s/pg", "s/lite"] {
         assert!(finished.stderr.contains(target), "{}", finished.stderr);
     }
-    assert!(finished.stderr.contains("replace"), "no hint: {}", finished.stderr);
+    assert!(
+        finished.stderr.contains("replace"),
+        "no hint: {}",
+        finished.stderr
+    );
     let query = "SELECT secret, id, name FROM customers";
     let found = Rows::postgres(&site.postgres, query).await.expect("read");
     assert_eq!(found.len(), 1);
@@ -147,7 +176,9 @@ async fn a_table_that_holds_rows_is_replaced_when_that_is_asked_for() {
     sqlite.execute_batch(foreign).expect("fill the file");
     drop(sqlite);
     let running = site.start().await;
-    source.execute("UPDATE customers SET name = 'x' WHERE id = 1").await;
+    source
+        .execute("UPDATE customers SET name = 'x' WHERE id = 1")
+        .await;
     site.settle(&running, &source).await;
     clean(&running.terminate().stderr);
 }
@@ -170,7 +201,9 @@ async fn a_table_made_by_the_user_may_have_more_columns_in_another_order() {
         .expect("make a table");
     drop(sqlite);
     let running = site.start().await;
-    site.postgres.execute("UPDATE customers SET note = 'kept' WHERE id = 1").await;
+    site.postgres
+        .execute("UPDATE customers SET note = 'kept' WHERE id = 1")
+        .await;
     source
         .execute(
             "UPDATE customers SET name = 'x' WHERE id <= 2; INSERT INTO customers VALUES ('s', 10, 'n', '');
@@ -180,7 +213,12 @@ async fn a_table_made_by_the_user_may_have_more_columns_in_another_order() {
     site.settle(&running, &source).await;
     let note = "SELECT note || mine FROM customers WHERE id = 1";
     assert_eq!(site.postgres.value(note).await, "kept7");
-    assert_eq!(site.postgres.value("SELECT count(*) FROM customers WHERE mine = 7").await, "10");
+    assert_eq!(
+        site.postgres
+            .value("SELECT count(*) FROM customers WHERE mine = 7")
+            .await,
+        "10"
+    );
     clean(&running.terminate().stderr);
 }
 
@@ -188,13 +226,23 @@ async fn a_table_made_by_the_user_may_have_more_columns_in_another_order() {
 async fn a_narrower_column_parks_the_lane_by_name_and_no_other_lane() {
     let (source, site) = site("tables = ['*.*']", CUSTOMERS).await;
     site.postgres
-        .execute("CREATE TABLE customers (secret text, id int PRIMARY KEY, name varchar(3), big text)")
+        .execute(
+            "CREATE TABLE customers (secret text, id int PRIMARY KEY, name varchar(3), big text)",
+        )
         .await;
     let running = site.engine.start();
     let log = site.parks(&running, 1).await;
-    let line = log.lines().find(|line| line.contains("lane is parked")).unwrap_or_default();
-    assert!(line.contains("s/pg") && line.contains("name") && line.contains("ALTER"), "{line}");
-    source.execute("UPDATE customers SET name = 'x' WHERE id = 1").await;
+    let line = log
+        .lines()
+        .find(|line| line.contains("lane is parked"))
+        .unwrap_or_default();
+    assert!(
+        line.contains("s/pg") && line.contains("name") && line.contains("ALTER"),
+        "{line}"
+    );
+    source
+        .execute("UPDATE customers SET name = 'x' WHERE id = 1")
+        .await;
     let query = "SELECT secret, id, name, big FROM customers";
     eventually(PATIENCE, "the other lane follows", async || {
         let expected = Rows::postgres(&source, query).await?;
@@ -203,7 +251,9 @@ async fn a_narrower_column_parks_the_lane_by_name_and_no_other_lane() {
     .await;
     running.terminate().assert_success();
     // A person widens it, and the lane goes on.
-    site.postgres.execute("ALTER TABLE customers ALTER name TYPE text").await;
+    site.postgres
+        .execute("ALTER TABLE customers ALTER name TYPE text")
+        .await;
     let running = site.start().await;
     site.settle(&running, &source).await;
     running.terminate().assert_success();
@@ -217,18 +267,25 @@ async fn a_value_that_the_target_refuses_parks_the_lane_behind_what_came_before(
         .execute("ALTER TABLE customers ADD CONSTRAINT short CHECK (length(name) < 10)")
         .await;
     source
-        .execute("BEGIN; INSERT INTO customers VALUES ('s', 10, 'fine', ''); COMMIT;
+        .execute(
+            "BEGIN; INSERT INTO customers VALUES ('s', 10, 'fine', ''); COMMIT;
              BEGIN; INSERT INTO customers VALUES ('s', 11, 'also fine', ''),
              ('s', 12, 'much too long', ''); COMMIT;
-             BEGIN; INSERT INTO customers VALUES ('s', 13, 'later', ''); COMMIT")
+             BEGIN; INSERT INTO customers VALUES ('s', 13, 'later', ''); COMMIT",
+        )
         .await;
     let log = site.parks(&running, 1).await;
-    assert!(!log.contains("much too long"), "a value is in the log: {log}");
+    assert!(
+        !log.contains("much too long"),
+        "a value is in the log: {log}"
+    );
     assert!(log.contains("short"), "{log}");
     let ids = "SELECT max(id) FROM customers";
     assert_eq!(site.postgres.value(ids).await, "10");
     running.terminate().assert_success();
-    site.postgres.execute("ALTER TABLE customers DROP CONSTRAINT short").await;
+    site.postgres
+        .execute("ALTER TABLE customers DROP CONSTRAINT short")
+        .await;
     let running = site.start().await;
     site.settle(&running, &source).await;
     running.terminate().assert_success();

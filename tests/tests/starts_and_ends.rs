@@ -100,7 +100,11 @@ async fn a_target_that_dies_and_comes_back_gets_all_that_it_missed() {
     target.kill();
     source.execute(CHANGES).await;
     eventually(PATIENCE, "the lane tries again", async || {
-        running.stderr().contains("transient").then_some(()).ok_or_else(|| running.stderr())
+        running
+            .stderr()
+            .contains("transient")
+            .then_some(())
+            .ok_or_else(|| running.stderr())
     })
     .await;
     source.execute(CHANGES).await;

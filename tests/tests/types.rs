@@ -9,28 +9,70 @@ const VALUES: &[(&str, &[&str])] = &[
     ("boolean", &["true", "false"]),
     ("smallint", &["-32768", "32767", "0"]),
     ("integer", &["-2147483648", "2147483647"]),
-    ("bigint", &["-9223372036854775808", "9223372036854775807", "9007199254740993"]),
-    ("real", &["'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "1e-45", "3.4028235e38", "0.1"]),
+    (
+        "bigint",
+        &[
+            "-9223372036854775808",
+            "9223372036854775807",
+            "9007199254740993",
+        ],
+    ),
+    (
+        "real",
+        &[
+            "'NaN'",
+            "'Infinity'",
+            "'-Infinity'",
+            "'-0'",
+            "1e-45",
+            "3.4028235e38",
+            "0.1",
+        ],
+    ),
     (
         "double precision",
-        &["'NaN'", "'Infinity'", "'-Infinity'", "'-0'", "5e-324", "1.7976931348623157e308", "0.1"],
+        &[
+            "'NaN'",
+            "'Infinity'",
+            "'-Infinity'",
+            "'-0'",
+            "5e-324",
+            "1.7976931348623157e308",
+            "0.1",
+        ],
     ),
     (
         "numeric",
         &[
-            "'NaN'", "'Infinity'", "'-Infinity'", "0", "1.500", "-0.0000000000000000000001",
-            "repeat('9', 1000)::numeric", "('0.' || repeat('1', 1000))::numeric",
+            "'NaN'",
+            "'Infinity'",
+            "'-Infinity'",
+            "0",
+            "1.500",
+            "-0.0000000000000000000001",
+            "repeat('9', 1000)::numeric",
+            "('0.' || repeat('1', 1000))::numeric",
         ],
     ),
     ("numeric(10,3)", &["1234567.891", "-0.001", "'NaN'"]),
     ("numeric(3,-2)", &["12300"]),
-    ("money", &["'-92233720368547758.08'", "'92233720368547758.07'", "'0'"]),
+    (
+        "money",
+        &["'-92233720368547758.08'", "'92233720368547758.07'", "'0'"],
+    ),
     (
         "text",
         &[
-            "''", "' '", "'it''s \"quoted\"'", "E'back\\\\slash \\\\N \\\\.'",
-            "E'tab\\tnew\\nline\\rreturn\\b\\f\\v'", "E'\\x01\\x7f'", "'🦌 ﷽ e\u{301} \u{200d}\u{feff}'",
-            "'NULL'", "'{}'", "'\\N'",
+            "''",
+            "' '",
+            "'it''s \"quoted\"'",
+            "E'back\\\\slash \\\\N \\\\.'",
+            "E'tab\\tnew\\nline\\rreturn\\b\\f\\v'",
+            "E'\\x01\\x7f'",
+            "'🦌 ﷽ e\u{301} \u{200d}\u{feff}'",
+            "'NULL'",
+            "'{}'",
+            "'\\N'",
         ],
     ),
     ("character varying", &["''", "'trailing  '"]),
@@ -41,52 +83,102 @@ const VALUES: &[(&str, &[&str])] = &[
     (
         "bytea",
         &[
-            "''", "'\\x00'", "decode(string_agg_bytes(), 'hex')", "'\\x5c78'", "E'\\\\\\\\'",
+            "''",
+            "'\\x00'",
+            "decode(string_agg_bytes(), 'hex')",
+            "'\\x5c78'",
+            "E'\\\\\\\\'",
         ],
     ),
     (
         "date",
-        &["'infinity'", "'-infinity'", "'4713-01-01 BC'", "'5874897-12-31'", "'2024-02-29'", "'0001-12-31 BC'"],
+        &[
+            "'infinity'",
+            "'-infinity'",
+            "'4713-01-01 BC'",
+            "'5874897-12-31'",
+            "'2024-02-29'",
+            "'0001-12-31 BC'",
+        ],
     ),
-    ("time", &["'00:00'", "'24:00:00'", "'23:59:59.999999'", "'12:34:56.7'"]),
+    (
+        "time",
+        &["'00:00'", "'24:00:00'", "'23:59:59.999999'", "'12:34:56.7'"],
+    ),
     ("time(3)", &["'12:34:56.789'"]),
-    ("timetz", &["'00:00+15:59:59'", "'24:00:00-12'", "'12:34:56.000001+05:30'", "'01:02:03Z'"]),
+    (
+        "timetz",
+        &[
+            "'00:00+15:59:59'",
+            "'24:00:00-12'",
+            "'12:34:56.000001+05:30'",
+            "'01:02:03Z'",
+        ],
+    ),
     (
         "timestamp",
         &[
-            "'infinity'", "'-infinity'", "'4713-01-01 00:00:00 BC'", "'294276-12-31 23:59:59.999999'",
-            "'1999-12-31 23:59:59.5'", "'10000-01-01'",
+            "'infinity'",
+            "'-infinity'",
+            "'4713-01-01 00:00:00 BC'",
+            "'294276-12-31 23:59:59.999999'",
+            "'1999-12-31 23:59:59.5'",
+            "'10000-01-01'",
         ],
     ),
     ("timestamp(0)", &["'2020-02-20 20:20:20'"]),
     (
         "timestamptz",
         &[
-            "'infinity'", "'-infinity'", "'4713-01-01 00:00:00+00 BC'",
-            "'294276-12-31 23:59:59.999999+00'", "'2024-03-31 02:30:00+01'", "'0044-03-15 00:00:00+00 BC'",
+            "'infinity'",
+            "'-infinity'",
+            "'4713-01-01 00:00:00+00 BC'",
+            "'294276-12-31 23:59:59.999999+00'",
+            "'2024-03-31 02:30:00+01'",
+            "'0044-03-15 00:00:00+00 BC'",
         ],
     ),
     (
         "interval",
         &[
-            "'1 year 2 mons -3 days +04:05:06.789'", "'-178000000 years'", "'0'", "'-0.000001 s'",
-            "'2147483647 days -2562047788:00:54.775807'", "'1 mon -1 day'", "'-13 mons'",
+            "'1 year 2 mons -3 days +04:05:06.789'",
+            "'-178000000 years'",
+            "'0'",
+            "'-0.000001 s'",
+            "'2147483647 days -2562047788:00:54.775807'",
+            "'1 mon -1 day'",
+            "'-13 mons'",
         ],
     ),
     ("interval day to second", &["'1 02:03:04'"]),
-    ("uuid", &["'00000000-0000-0000-0000-000000000000'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'"]),
+    (
+        "uuid",
+        &[
+            "'00000000-0000-0000-0000-000000000000'",
+            "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+        ],
+    ),
     (
         "json",
         &[
-            "'null'", "'{\"b\" :1,  \"a\":2, \"a\": 3}'", "'\"\\u0041\\u00e9\\ud83e\\udd8c\\\"\\\\\"'",
-            "'[1.10, 1e400, -0, 12345678901234567890123]'", "'\"\\u0000\"'", "'{}'", "E'[1,\\n2]'",
+            "'null'",
+            "'{\"b\" :1,  \"a\":2, \"a\": 3}'",
+            "'\"\\u0041\\u00e9\\ud83e\\udd8c\\\"\\\\\"'",
+            "'[1.10, 1e400, -0, 12345678901234567890123]'",
+            "'\"\\u0000\"'",
+            "'{}'",
+            "E'[1,\\n2]'",
         ],
     ),
     (
         "jsonb",
         &[
-            "'null'", "'{\"b\":1, \"a\":{\"c\":[null,true,\"\"]}}'", "'\"\\u0041\\u00e9\\ud83e\\udd8c\\\"\\\\\"'",
-            "'[1.10, 12345678901234567890123.450]'", "'\"\"'", "'{}'",
+            "'null'",
+            "'{\"b\":1, \"a\":{\"c\":[null,true,\"\"]}}'",
+            "'\"\\u0041\\u00e9\\ud83e\\udd8c\\\"\\\\\"'",
+            "'[1.10, 12345678901234567890123.450]'",
+            "'\"\"'",
+            "'{}'",
         ],
     ),
     ("xml", &["'<a b=\"1\">&lt;é</a>'", "''"]),
@@ -95,7 +187,10 @@ const VALUES: &[(&str, &[&str])] = &[
     ("bit varying", &["B'0'"]),
     ("tsvector", &["'a:1A fat:2B,4C ''it''''s'':5'", "''"]),
     ("tsquery", &["'fat & (rat | !cat) <2> ''it''''s'':*A'"]),
-    ("inet", &["'192.168.0.1'", "'10.1.2.3/8'", "'::1'", "'2001:db8::/32'"]),
+    (
+        "inet",
+        &["'192.168.0.1'", "'10.1.2.3/8'", "'::1'", "'2001:db8::/32'"],
+    ),
     ("cidr", &["'10.0.0.0/8'", "'::/0'"]),
     ("macaddr", &["'08:00:2b:01:02:03'"]),
     ("macaddr8", &["'08:00:2b:01:02:03:04:05'"]),
@@ -118,18 +213,31 @@ const VALUES: &[(&str, &[&str])] = &[
     ("int8range", &["'[1,9223372036854775807)'"]),
     ("numrange", &["'(1.10,2.20]'"]),
     ("tsrange", &["'[\"2020-01-01 00:00\",infinity]'"]),
-    ("tstzrange", &["'(\"2020-01-01 00:00+00\",\"2021-01-01 00:00+00\"]'"]),
+    (
+        "tstzrange",
+        &["'(\"2020-01-01 00:00+00\",\"2021-01-01 00:00+00\"]'"],
+    ),
     ("daterange", &["'[2020-01-01,2020-02-01)'"]),
     ("int4multirange", &["'{[1,3),[5,9)}'", "'{}'"]),
-    ("tstzmultirange", &["'{[\"2020-01-01 00:00+00\",\"2021-01-01 00:00+00\")}'"]),
+    (
+        "tstzmultirange",
+        &["'{[\"2020-01-01 00:00+00\",\"2021-01-01 00:00+00\")}'"],
+    ),
     (
         "integer[]",
-        &["'{}'", "'{1,NULL,-3}'", "'{{1,2},{3,NULL}}'", "'[-1:1]={1,2,3}'", "'[0:1][5:6]={{1,2},{3,4}}'"],
+        &[
+            "'{}'",
+            "'{1,NULL,-3}'",
+            "'{{1,2},{3,NULL}}'",
+            "'[-1:1]={1,2,3}'",
+            "'[0:1][5:6]={{1,2},{3,4}}'",
+        ],
     ),
     (
         "text[]",
         &[
-            "'{}'", "ARRAY[NULL, '', 'NULL', 'a\"b', E'c\\\\d', '{}', ',', ' ', E'\\n', '🦌']",
+            "'{}'",
+            "ARRAY[NULL, '', 'NULL', 'a\"b', E'c\\\\d', '{}', ',', ' ', E'\\n', '🦌']",
             "'{{{a,b}},{{c,NULL}}}'",
         ],
     ),
@@ -137,11 +245,17 @@ const VALUES: &[(&str, &[&str])] = &[
     ("boolean[]", &["'{t,f,NULL}'"]),
     ("numeric[]", &["'{NaN,Infinity,1.500,NULL}'"]),
     ("double precision[]", &["'{NaN,Infinity,-0,0.1}'"]),
-    ("timestamptz[]", &["'{infinity,\"2020-01-01 00:00:00+00\",NULL}'"]),
+    (
+        "timestamptz[]",
+        &["'{infinity,\"2020-01-01 00:00:00+00\",NULL}'"],
+    ),
     ("date[]", &["'{-infinity,\"0044-03-15 BC\"}'"]),
     ("interval[]", &["'{\"1 year -2 days\",\"-00:00:01\"}'"]),
     ("json[]", &["ARRAY['{\"a\": \"x,y\"}'::json, 'null', NULL]"]),
-    ("jsonb[]", &["ARRAY['{\"a\": \"x,y\"}'::jsonb, 'null', NULL]"]),
+    (
+        "jsonb[]",
+        &["ARRAY['{\"a\": \"x,y\"}'::jsonb, 'null', NULL]"],
+    ),
     ("uuid[]", &["'{00000000-0000-0000-0000-000000000000,NULL}'"]),
     ("box[]", &["'{(2,2),(1,1);(4,4),(3,3)}'"]),
     ("character(3)[]", &["'{a,NULL,\"b c\"}'"]),
@@ -152,7 +266,10 @@ const VALUES: &[(&str, &[&str])] = &[
 /// The user's own types.
 const OWN: &[(&str, &[&str])] = &[
     ("mood", &["'sad'", "'it''s \"ok\", so so'"]),
-    ("pair", &["'(1,\"a,b\"\"c\\\\\\\\d\")'", "'(,)'", "'(1,\"\")'"]),
+    (
+        "pair",
+        &["'(1,\"a,b\"\"c\\\\\\\\d\")'", "'(,)'", "'(1,\"\")'"],
+    ),
     ("positive", &["1", "2147483647"]),
     ("short", &["'abc'", "''"]),
     ("flag", &["true", "false"]),
@@ -176,7 +293,9 @@ const BYTES: &str = "(SELECT string_agg(lpad(to_hex(i), 2, '0'), '' ORDER BY i)
      FROM generate_series(0, 255) i)";
 
 fn create(types: &[(&str, &[&str])]) -> String {
-    let columns = (0..).zip(types).map(|(number, (name, _))| format!("c{number} {name}"));
+    let columns = (0..)
+        .zip(types)
+        .map(|(number, (name, _))| format!("c{number} {name}"));
     let columns: Vec<String> = columns.collect();
     format!(
         "CREATE TABLE v (id int PRIMARY KEY, {}); INSERT INTO v VALUES (0);",
@@ -186,7 +305,11 @@ fn create(types: &[(&str, &[&str])]) -> String {
 
 /// Statements that insert a row for the first value of each type, one for the second, and so on.
 fn insert(types: &[(&str, &[&str])], first: usize) -> String {
-    let longest = types.iter().map(|(_, values)| values.len()).max().unwrap_or(0);
+    let longest = types
+        .iter()
+        .map(|(_, values)| values.len())
+        .max()
+        .unwrap_or(0);
     let mut statements = String::new();
     for row in 0..longest {
         let values = types.iter().map(|(name, values)| match values.get(row) {
@@ -194,14 +317,20 @@ fn insert(types: &[(&str, &[&str])], first: usize) -> String {
             None => "NULL".to_owned(),
         });
         let values: Vec<String> = values.collect();
-        statements += &format!("INSERT INTO v VALUES ({}, {});", first + row, values.join(", "));
+        statements += &format!(
+            "INSERT INTO v VALUES ({}, {});",
+            first + row,
+            values.join(", ")
+        );
     }
     statements
 }
 
 /// Statements that give each row the values of the next one.
 fn rotate(types: &[(&str, &[&str])], first: usize) -> String {
-    let columns: Vec<String> = (0..types.len()).map(|number| format!("c{number}")).collect();
+    let columns: Vec<String> = (0..types.len())
+        .map(|number| format!("c{number}"))
+        .collect();
     let next: Vec<String> = columns.iter().map(|column| format!("n.{column}")).collect();
     format!(
         "UPDATE v SET ({}) = ROW({}) FROM v n WHERE n.id = v.id + 1 AND v.id >= {first};",

@@ -25,20 +25,20 @@ fn setup() -> String {
 
 /// 100 kB that don't repeat.
 fn big(seed: &str) -> String {
-    format!(
-        "(SELECT string_agg(md5(({seed})::text || i), '') FROM generate_series(1, 3200) i)"
-    )
+    format!("(SELECT string_agg(md5(({seed})::text || i), '') FROM generate_series(1, 3200) i)")
 }
 
 const TABLES: [&str; 3] = ["by_key", "full_row", "by_index"];
 
 fn for_each(statements: &str) -> String {
-    TABLES.map(|table| statements.replace("TABLE", table)).join(";")
+    TABLES
+        .map(|table| statements.replace("TABLE", table))
+        .join(";")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_of_other_columns_keeps_a_large_value() {
-    let scene = Scene::of(&setup()).await;
+    let scene = Scene::with_redis(&setup()).await;
     scene
         .change(&for_each("UPDATE TABLE SET n = n + 1 WHERE id <= 3"))
         .await;
@@ -56,7 +56,7 @@ async fn an_update_of_other_columns_keeps_a_large_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_streamed_keeps_its_large_value_too() {
-    let scene = Scene::of(&setup()).await;
+    let scene = Scene::with_redis(&setup()).await;
     scene
         .change(&for_each(&format!(
             "INSERT INTO TABLE SELECT g, g, {big}, {big} || 'o', g + 100
@@ -72,7 +72,7 @@ async fn a_row_that_streamed_keeps_its_large_value_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_value_moves_with_its_key() {
-    let scene = Scene::of(&setup()).await;
+    let scene = Scene::with_redis(&setup()).await;
     scene
         .change(&for_each(
             "UPDATE TABLE SET id = id + 1000 WHERE id = 1;

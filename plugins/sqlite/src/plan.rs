@@ -225,7 +225,12 @@ fn renamed(
         quote(column),
         statements::add_column(relation, name, new)
     );
-    Some(WriteError::rejected(fault).hint(hint).table(name).column(column))
+    Some(
+        WriteError::rejected(fault)
+            .hint(hint)
+            .table(name)
+            .column(column),
+    )
 }
 
 fn add_columns(
