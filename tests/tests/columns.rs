@@ -20,6 +20,12 @@ async fn a_table_with_generated_columns_is_copied_without_them() {
     scene.change(GENERATED_CHANGES).await;
     let column = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'twice'";
     assert_eq!(scene.live.postgres.value(column).await, "0");
+    let log = scene
+        .running
+        .as_ref()
+        .expect("the live engine runs")
+        .stderr();
+    assert!(log.contains("not replicated: twice, upper"), "{log}");
     scene.end().await;
 }
 

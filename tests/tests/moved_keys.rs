@@ -13,7 +13,7 @@ const SETUP: &str = "CREATE TABLE one (id int PRIMARY KEY, v text, big text);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moved_key_leaves_nothing_at_the_old_one() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene
         .change(
             "UPDATE one SET id = id + 100 WHERE id <= 5;
@@ -35,7 +35,7 @@ async fn a_moved_key_leaves_nothing_at_the_old_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_change_places_in_one_transaction_do_so_at_the_targets() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene
         .change(
             "BEGIN; UPDATE one SET id = 0 WHERE id = 1; UPDATE one SET id = 1 WHERE id = 2;
@@ -56,7 +56,7 @@ async fn keys_that_change_places_in_one_transaction_do_so_at_the_targets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_moves_ends_where_it_does_at_the_source() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene
         .change(
             "BEGIN; DELETE FROM one WHERE id = 3;

@@ -20,7 +20,7 @@ async fn every_replica_identity_names_the_right_row() {
             "ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_code_key",
         ),
     ];
-    let scene = Scene::of(&setup.concat()).await;
+    let scene = Scene::with_redis(&setup.concat()).await;
     for table in ["by_key", "by_full", "by_index"] {
         scene
             .source

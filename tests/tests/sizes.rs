@@ -34,7 +34,7 @@ async fn sixty_tables_are_copied_and_follow() {
         "CREATE TABLE NAME (id int PRIMARY KEY, v text);
          INSERT INTO NAME SELECT g, 'v' || g FROM generate_series(1, 50) g",
     );
-    let scene = Scene::of(&setup).await;
+    let scene = Scene::with_redis(&setup).await;
     scene
         .change(&each(
             "INSERT INTO NAME VALUES (51, 'new'); UPDATE NAME SET v = 'changed' WHERE id = 2;
@@ -46,7 +46,7 @@ async fn sixty_tables_are_copied_and_follow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_of_many_rows_arrives_whole() {
-    let scene = Scene::of(
+    let scene = Scene::with_redis(
         "CREATE TABLE many (id int PRIMARY KEY, v text);
          INSERT INTO many SELECT g, 'v' || g FROM generate_series(1, 20000) g",
     )
@@ -67,7 +67,7 @@ async fn a_transaction_of_many_rows_arrives_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_tables_are_there_and_fill_later() {
-    let scene = Scene::of(
+    let scene = Scene::with_redis(
         "CREATE TABLE empty (id int PRIMARY KEY, v text);
          CREATE TABLE emptied (id int PRIMARY KEY, v text);
          INSERT INTO emptied VALUES (1, 'a'); DELETE FROM emptied;
@@ -89,8 +89,10 @@ async fn empty_tables_are_there_and_fill_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_small_transactions_arrive_each() {
-    let scene =
-        Scene::of("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (0, 0)").await;
+    let scene = Scene::with_redis(
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (0, 0)",
+    )
+    .await;
     scene
         .change(
             "DO $$ BEGIN FOR i IN 1..1500 LOOP INSERT INTO t VALUES (i, i);

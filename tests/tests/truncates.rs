@@ -13,7 +13,7 @@ const SETUP: &str = "CREATE TABLE parent (id int PRIMARY KEY, v text);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncate_empties_the_table_and_no_other() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene.change("TRUNCATE other").await;
     scene.change("INSERT INTO other VALUES (1, 'after')").await;
     scene.end().await;
@@ -21,7 +21,7 @@ async fn a_truncate_empties_the_table_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_before_a_truncate_go_and_rows_after_it_stay() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene
         .change(
             "BEGIN; INSERT INTO other VALUES (11, 'before'); UPDATE other SET v = 'x' WHERE id = 2;
@@ -37,7 +37,7 @@ async fn rows_before_a_truncate_go_and_rows_after_it_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_refer_to_each_other_are_truncated_together() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene
         .change("TRUNCATE grandchild, child; INSERT INTO child (parent, v) VALUES (1, 'new')")
         .await;
@@ -53,7 +53,7 @@ async fn tables_that_refer_to_each_other_are_truncated_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restarted_identities_give_the_same_keys_again() {
-    let scene = Scene::of(SETUP).await;
+    let scene = Scene::with_redis(SETUP).await;
     scene
         .change(
             "BEGIN; TRUNCATE child RESTART IDENTITY CASCADE;

@@ -38,7 +38,7 @@ fn for_each(statements: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_of_other_columns_keeps_a_large_value() {
-    let scene = Scene::of(&setup()).await;
+    let scene = Scene::with_redis(&setup()).await;
     scene
         .change(&for_each("UPDATE TABLE SET n = n + 1 WHERE id <= 3"))
         .await;
@@ -56,7 +56,7 @@ async fn an_update_of_other_columns_keeps_a_large_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_streamed_keeps_its_large_value_too() {
-    let scene = Scene::of(&setup()).await;
+    let scene = Scene::with_redis(&setup()).await;
     scene
         .change(&for_each(&format!(
             "INSERT INTO TABLE SELECT g, g, {big}, {big} || 'o', g + 100
@@ -72,7 +72,7 @@ async fn a_row_that_streamed_keeps_its_large_value_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_value_moves_with_its_key() {
-    let scene = Scene::of(&setup()).await;
+    let scene = Scene::with_redis(&setup()).await;
     scene
         .change(&for_each(
             "UPDATE TABLE SET id = id + 1000 WHERE id = 1;

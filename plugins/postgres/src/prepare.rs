@@ -134,7 +134,7 @@ pub(crate) async fn prepare(
         return Ok(existing);
     }
     let may_follow = is_ours && options.create_tables;
-    if let Some(renamed) = previous.and_then(|previous| renamed(relation, previous, &existing)) {
+    if let Some(renamed) = renamed(relation, previous, &existing).filter(|_| is_ours) {
         return Err(renamed.table(&target));
     }
     if let Some(misfit) = misfits
@@ -161,18 +161,22 @@ pub(crate) async fn prepare(
 }
 
 /// A column that went while another came is most likely a rename, which only a person can tell
-/// from a drop and an addition.
-fn renamed(relation: &Relation, previous: &Relation, existing: &Existing) -> Option<WriteError> {
-    let gone = (previous.columns.iter())
-        .find(|column| relation.position_of(&column.name).is_none())
-        .filter(|column| existing.column(&column.name).is_some())?;
+/// from a drop and an addition. Without `previous`, any column of the table may have gone.
+fn renamed(
+    relation: &Relation,
+    previous: Option<&Relation>,
+    existing: &Existing,
+) -> Option<WriteError> {
+    let was_sent = |name: &str| previous.is_none_or(|known| known.position_of(name).is_some());
+    let gone = (existing.columns.iter())
+        .find(|column| relation.position_of(&column.name).is_none() && was_sent(&column.name))?;
     let new = (relation.columns.iter())
         .find(|column| existing.column(&column.name).is_none())
-        .filter(|column| previous.position_of(&column.name).is_none())?;
+        .filter(|column| previous.is_none_or(|known| known.position_of(&column.name).is_none()))?;
     let (name, gone, added) = (table_name(relation), quote(&gone.name), quote(&new.name));
     Some(
         WriteError::rejected(format!(
-            "table \"{}\": the source dropped column {gone} and has a new column {added}",
+            "table \"{}\": the source has no column {gone} and has a new column {added}",
             relation.target
         ))
         .hint(format!(

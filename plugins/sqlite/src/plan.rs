@@ -4,9 +4,9 @@ use rusqlite::Connection;
 use tahr_plugin_api::{Relation, WriteError};
 
 use crate::{
-    catalog::{self, Table},
+    catalog::{self, Table, TableColumn},
     error::failed,
-    names::{self, folded},
+    names::{self, folded, quote},
     statements,
     types::{self, Affinity, Form},
 };
@@ -53,11 +53,23 @@ impl Plan {
     }
 }
 
+/// What the table of a relation held before, as far as a writer knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Before<'a> {
+    /// Nothing of the stream's, or it was not asked.
+    Unknown,
+    /// Rows of the stream, of whatever version.
+    Copied,
+    /// Rows of the stream, last of this version.
+    Version(&'a Relation),
+}
+
 /// Makes the table of `relation` ready (creates it, adds columns) and plans its writing.
 pub(crate) fn prepare(
     connection: &Connection,
     relation: &Relation,
     create_tables: bool,
+    before: Before<'_>,
 ) -> Result<Plan, WriteError> {
     let name = names::table(relation);
     check_names(relation, &name)?;
@@ -69,6 +81,9 @@ pub(crate) fn prepare(
         }
         None => return Err(absent(relation, &name)),
     };
+    if let Some(renamed) = renamed(relation, &name, &table, before) {
+        return Err(renamed);
+    }
     let table = add_columns(connection, relation, &name, table, create_tables)?;
     if let Some((fault, hint)) = faults(relation, &name, &table).into_iter().next() {
         return Err(WriteError::rejected(fault).hint(hint).table(name));
@@ -175,6 +190,47 @@ pub(crate) fn faults(relation: &Relation, name: &str, table: &Table) -> Vec<(Str
         }
     }
     faults
+}
+
+/// A column that went while another came is most likely a rename, which only a person can tell
+/// from a drop and an addition.
+fn renamed(
+    relation: &Relation,
+    name: &str,
+    table: &Table,
+    before: Before<'_>,
+) -> Option<WriteError> {
+    let has = |relation: &Relation, column: &TableColumn| {
+        let mut columns = relation.columns.iter();
+        columns.any(|known| folded(&known.name) == folded(&column.name))
+    };
+    let was_sent = |column: &&TableColumn| match before {
+        Before::Unknown => false,
+        Before::Copied => true,
+        Before::Version(version) => has(version, column),
+    };
+    let mut columns = table.columns.iter().filter(was_sent);
+    let gone = columns.find(|column| !has(relation, column))?;
+    let is_new = |&index: &usize| table.column(&relation.columns[index].name).is_none();
+    let new = (0..relation.columns.len()).find(is_new)?;
+    let column = &relation.columns[new].name;
+    let fault = format!(
+        "table {name:?}: the source has no column {:?} and has a new column {column:?}",
+        gone.name
+    );
+    let hint = format!(
+        "if it was renamed: ALTER TABLE {} RENAME COLUMN {} TO {}; if not: {}",
+        quote(name),
+        quote(&gone.name),
+        quote(column),
+        statements::add_column(relation, name, new)
+    );
+    Some(
+        WriteError::rejected(fault)
+            .hint(hint)
+            .table(name)
+            .column(column),
+    )
 }
 
 fn add_columns(

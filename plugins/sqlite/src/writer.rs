@@ -1,7 +1,7 @@
 //! The writer: transactions around what the other files do.
 
 use std::{
-    collections::hash_map::Entry,
+    collections::{HashMap, HashSet, hash_map::Entry},
     mem,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,7 +18,7 @@ use crate::{
     error::failed,
     load,
     options::Options,
-    plan::{self, Plan},
+    plan::{self, Before, Plan},
 };
 
 /// Writes to one SQLite file.
@@ -37,6 +37,10 @@ pub struct SqliteWriter {
     /// By relation version; they go with a transaction that ends badly, since it may have made
     /// their tables.
     plans: Plans,
+    /// The version of each table that was prepared last, by OID.
+    newest: HashMap<u32, Arc<Relation>>,
+    /// Source tables whose copies the file held when the stream was opened.
+    copied: HashSet<String>,
 }
 
 impl std::fmt::Debug for SqliteWriter {
@@ -130,7 +134,7 @@ impl SqliteWriter {
                         Plan::of_load(self.connection()?, relation)?
                     } else {
                         let may_create = self.options.create_tables;
-                        plan::prepare(self.connection()?, relation, may_create)?
+                        plan::prepare(self.connection()?, relation, may_create, Before::Unknown)?
                     });
                 }
             }
@@ -168,6 +172,8 @@ impl Writer for SqliteWriter {
             stream: StreamId::default(),
             position: None,
             plans: Plans::new(),
+            newest: HashMap::new(),
+            copied: HashSet::new(),
         };
         writer.connect()?;
         Ok(writer)
@@ -184,13 +190,24 @@ impl Writer for SqliteWriter {
             None => None,
         };
         self.position = found.as_ref().and_then(|found| found.position.clone());
+        let copied = found.iter().flat_map(|found| &found.copied_to);
+        let copied = copied.filter(|(_, lsn)| **lsn != Lsn::ZERO);
+        self.copied = copied.map(|(table, _)| table.clone()).collect();
         Ok(found)
     }
 
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {
         let may_create = self.options.create_tables;
-        let plan = self.within(|connection| plan::prepare(connection, relation, may_create))?;
+        let source = relation.source.to_string();
+        let before = match self.newest.get(&relation.oid) {
+            Some(newest) => Before::Version(newest),
+            None if self.copied.contains(&source) => Before::Copied,
+            None => Before::Unknown,
+        };
+        let plan =
+            self.within(|connection| plan::prepare(connection, relation, may_create, before))?;
         self.plans.insert(relation.version, plan);
+        self.newest.insert(relation.oid, Arc::clone(relation));
         Ok(())
     }
 
