@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build install
+.PHONY: help demo test lint bench build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -22,6 +22,11 @@ lint: install ## formatting, clippy and documentation, without a warning
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+bench: install ## measure speed and latency beside PostgreSQL's own tools
+	cargo build --release --workspace --example bench
+	cargo build --release --workspace
+	$(TARGET)/release/examples/bench
 
 build: install ## build everything, for debugging
 	cargo build --workspace
