@@ -1,4 +1,4 @@
-//! The commands of the program, one file each; [`run`] is called by `main` with what was typed.
+//! The commands of the program, one file each; [`run()`] is called by `main` with what was typed.
 
 mod check;
 mod demo;

@@ -1,6 +1,6 @@
 //! Decoding of pgoutput, PostgreSQL's own logical replication format, protocol version 1.
 //!
-//! [`decode`] turns the bytes of one message into a [`Message`] that borrows from them. It is pure
+//! [`decode()`] turns the bytes of one message into a [`Message`] that borrows from them. It is pure
 //! (no I/O, no state between messages), allocates nothing for a row, and never panics: bytes that
 //! are not a message give a [`DecodeError`] that says what was read and where, never what was in
 //! it. The source's stream calls it once for each message; what the rows mean (relation

@@ -106,10 +106,10 @@ mod tests {
         let start = Instant::now();
         let mut journal = Journal::default();
         let mut names = |seconds, changes| {
-            let due = journal
-                .due(start + Duration::from_secs(seconds), &report(changes))
-                .into_iter();
-            due.map(|(_, entry)| (entry.lane, entry.changes_per_second))
+            let report = report(changes);
+            let due = journal.due(start + Duration::from_secs(seconds), &report);
+            due.into_iter()
+                .map(|(_, entry)| (entry.lane, entry.changes_per_second))
                 .collect::<Vec<_>>()
         };
         assert_eq!(names(0, 10), []);

@@ -96,11 +96,10 @@ fn copying(copy: &CopyProgress, rate: f64) -> String {
     // The statistics may be old, or none.
     let expected = (*expected_rows).max(*rows);
     let left = expected - rows;
-    let done = if expected == 0 {
-        0
-    } else {
-        rows.saturating_mul(BAR as u64) / expected
-    };
+    let done = rows
+        .saturating_mul(BAR as u64)
+        .checked_div(expected)
+        .unwrap_or(0);
     let done = usize::try_from(done).unwrap_or(BAR).min(BAR);
     let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR - done));
     let mut line = format!(

@@ -5,8 +5,8 @@
 //! with one per lane every half minute in which it has done something. Nothing depends on colour.
 //!
 //! `main` makes a [`Progress`] before logging starts, since the log has to be written through it,
-//! and `run` hands it every [`Report`](crate::engine::Report). What a report looks like is decided
-//! in [`lines`], which knows no terminal.
+//! and `run` hands it every [`Report`]. What a report looks like is decided in `lines`, which knows
+//! no terminal.
 
 mod bars;
 mod journal;

@@ -170,7 +170,7 @@ impl Opened {
 ///
 /// # Errors
 ///
-/// As [`preflight`].
+/// As [`preflight()`].
 pub async fn look(config: &Config, name: &str, source: &Source) -> Result<Report, SourceError> {
     let url = parse(source)?;
     let owner = owner(config, name);
