@@ -10,7 +10,10 @@ fn main() -> ExitCode {
     let mut progress = Progress::of(&cli);
     let log = progress.log_writer();
     let started = telemetry::start_on(cli.log_format, cli.verbosity(), log);
-    match started.map_err(Into::into).and_then(|()| command::run(&cli, &mut progress)) {
+    match started
+        .map_err(Into::into)
+        .and_then(|()| command::run(&cli, &mut progress))
+    {
         Ok(()) => ExitCode::from(exit_code::DONE),
         Err(faults) => {
             report(&faults);

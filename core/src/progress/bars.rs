@@ -39,6 +39,8 @@ impl Bars {
 
     pub(super) fn finish(&self) {
         self.0.abandon();
+        // The last line ends without one.
+        let _ = writeln!(io::stderr());
     }
 }
 
@@ -91,7 +93,11 @@ impl Plain {
     }
 
     fn step(times: usize, letter: char) -> io::Result<()> {
-        if times == 0 { Ok(()) } else { Self::write(&format!("\x1b[{times}{letter}")) }
+        if times == 0 {
+            Ok(())
+        } else {
+            Self::write(&format!("\x1b[{times}{letter}"))
+        }
     }
 }
 

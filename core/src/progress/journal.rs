@@ -69,7 +69,8 @@ impl Journal {
             let key = (status.sync.clone(), status.target.clone());
             let before = self.done.insert(key, done).unwrap_or_default();
             if before != done {
-                let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / time.as_secs_f64();
+                let rate =
+                    |now: u64, then: u64| now.saturating_sub(then) as f64 / time.as_secs_f64();
                 due.push((
                     status,
                     Entry {
@@ -105,8 +106,11 @@ mod tests {
         let start = Instant::now();
         let mut journal = Journal::default();
         let mut names = |seconds, changes| {
-            let due = journal.due(start + Duration::from_secs(seconds), &report(changes)).into_iter();
-            due.map(|(_, entry)| (entry.lane, entry.changes_per_second)).collect::<Vec<_>>()
+            let report = report(changes);
+            let due = journal.due(start + Duration::from_secs(seconds), &report);
+            due.into_iter()
+                .map(|(_, entry)| (entry.lane, entry.changes_per_second))
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(0, 10), []);
         assert_eq!(names(29, 500), []);

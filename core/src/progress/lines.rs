@@ -12,30 +12,48 @@ use crate::{
     source::SourceStatus,
 };
 
-/// Cells of a bar.
+/// Cells of a bar, and of one on a narrow terminal.
 const BAR: usize = 20;
+const SHORT_BAR: usize = 10;
+/// What is too narrow for a full bar.
+const NARROW: usize = 100;
 /// The longest that a state is written.
 const STATE: usize = 9;
 
 /// The lines that show `report`, none longer than `width`.
 pub(super) fn lines(report: &Report, rates: &Rates, width: usize) -> Vec<String> {
-    let names: Vec<_> =
-        report.lanes.iter().map(|lane| format!("{}/{}", lane.sync, lane.target)).collect();
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let names: Vec<_> = report
+        .lanes
+        .iter()
+        .map(|lane| format!("{}/{}", lane.sync, lane.target))
+        .collect();
+    let longest = names
+        .iter()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let mut lines: Vec<_> = report.sources.iter().flat_map(source).collect();
     for (lane, name) in report.lanes.iter().zip(names) {
         let margin = format!("{name:longest$}  ");
+        let cells = if width < NARROW { SHORT_BAR } else { BAR };
         let blank = " ".repeat(margin.chars().count());
         let state = lane.state.as_str();
         match (lane.state, &lane.copy) {
             (State::Copying, Some(progress)) => {
-                lines.push(format!("{margin}{}", copying(progress, rates.copied(lane))));
+                lines.push(format!(
+                    "{margin}{}",
+                    copying(progress, rates.copied(lane), cells)
+                ));
             }
             (State::Retrying | State::Parked, _) => {
                 let fault = lane.fault.as_ref();
                 let message = fault.map_or("", |fault| fault.message.as_str());
-                let since = fault.map_or_else(String::new, |fault| format!(" ({})", ago(fault.since)));
-                lines.push(format!("{margin}{state:STATE$}  {}{since}", one_line(message)));
+                let since =
+                    fault.map_or_else(String::new, |fault| format!(" ({})", ago(fault.since)));
+                lines.push(format!(
+                    "{margin}{state:STATE$}  {}{since}",
+                    one_line(message)
+                ));
                 let hint = fault.map_or("", |fault| fault.hint.as_str());
                 lines.extend(hint.lines().take(3).enumerate().map(|(index, line)| {
                     let label = if index == 0 { "hint:" } else { "" };
@@ -43,7 +61,10 @@ pub(super) fn lines(report: &Report, rates: &Rates, width: usize) -> Vec<String>
                 }));
             }
             (State::Streaming, _) => {
-                lines.push(format!("{margin}{state:STATE$}  {}", streaming(lane, rates)));
+                lines.push(format!(
+                    "{margin}{state:STATE$}  {}",
+                    streaming(lane, rates)
+                ));
             }
             _ => lines.push(format!("{margin}{state}")),
         }
@@ -61,20 +82,33 @@ fn source(source: &SourceStatus) -> Option<String> {
     let name = &source.source;
     Some(match &source.fault {
         Some((fault, since)) => {
-            format!("source {name} is not streaming: {} ({})", one_line(fault), ago(*since))
+            format!(
+                "source {name} is not streaming: {} ({})",
+                one_line(fault),
+                ago(*since)
+            )
         }
         None => format!("source {name} is connecting"),
     })
 }
 
-fn copying(copy: &CopyProgress, rate: f64) -> String {
-    let CopyProgress { table, rows, expected_rows, tables_done, tables } = copy;
+fn copying(copy: &CopyProgress, rate: f64, cells: usize) -> String {
+    let CopyProgress {
+        table,
+        rows,
+        expected_rows,
+        tables_done,
+        tables,
+    } = copy;
     // The statistics may be old, or none.
     let expected = (*expected_rows).max(*rows);
     let left = expected - rows;
-    let done = if expected == 0 { 0 } else { rows.saturating_mul(BAR as u64) / expected };
-    let done = usize::try_from(done).unwrap_or(BAR).min(BAR);
-    let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR - done));
+    let done = rows
+        .saturating_mul(cells as u64)
+        .checked_div(expected)
+        .unwrap_or(0);
+    let done = usize::try_from(done).unwrap_or(cells).min(cells);
+    let bar = format!("{}{}", "█".repeat(done), "░".repeat(cells - done));
     let mut line = format!(
         "copying    {bar} {:>5}/{:<5} rows {:>5}/s",
         count(*rows),
@@ -82,16 +116,28 @@ fn copying(copy: &CopyProgress, rate: f64) -> String {
         number::float(rate)
     );
     if rate >= 1.0 && left > 0 {
-        line.push_str(&format!("  ETA {}", number::seconds((left as f64 / rate).ceil() as u64)));
+        line.push_str(&format!(
+            "  ETA {}",
+            number::seconds((left as f64 / rate).ceil() as u64)
+        ));
     }
-    line.push_str(&format!("  {table} ({} of {tables})", (tables_done + 1).min(*tables)));
+    line.push_str(&format!(
+        "  {table} ({} of {tables})",
+        (tables_done + 1).min(*tables)
+    ));
     line
 }
 
 fn streaming(lane: &Status, rates: &Rates) -> String {
     let lag = match lane.lag_bytes {
         0 => "none".to_owned(),
-        bytes => format!("{}, {}", number::lag(lane.lag_seconds), crate::command::size(bytes)),
+        // Nothing in them was for this lane, as far as it has looked.
+        bytes if lane.lag_seconds == 0.0 => crate::command::size(bytes),
+        bytes => format!(
+            "{}, {}",
+            number::lag(lane.lag_seconds),
+            crate::command::size(bytes)
+        ),
     };
     let changes = number::grouped(lane.changes);
     let rate = number::float(rates.changes(lane));
@@ -99,7 +145,10 @@ fn streaming(lane: &Status, rates: &Rates) -> String {
 }
 
 fn ago(since: SystemTime) -> String {
-    format!("{} ago", number::seconds(since.elapsed().unwrap_or_default().as_secs()))
+    format!(
+        "{} ago",
+        number::seconds(since.elapsed().unwrap_or_default().as_secs())
+    )
 }
 
 fn one_line(text: &str) -> String {
@@ -110,7 +159,10 @@ fn one_line(text: &str) -> String {
 fn cut(line: &mut String, width: usize) {
     if line.chars().count() > width {
         let keep = width.saturating_sub(1);
-        let end = line.char_indices().nth(keep).map_or(line.len(), |(at, _)| at);
+        let end = line
+            .char_indices()
+            .nth(keep)
+            .map_or(line.len(), |(at, _)| at);
         line.truncate(end);
         line.push('…');
     }
@@ -122,11 +174,19 @@ mod tests {
     use crate::lane::Fault;
 
     fn lane(target: &str, state: State) -> Status {
-        Status { sync: "shop".into(), target: target.into(), state, ..Status::default() }
+        Status {
+            sync: "shop".into(),
+            target: target.into(),
+            state,
+            ..Status::default()
+        }
     }
 
     fn shown(lanes: Vec<Status>) -> Vec<String> {
-        let report = Report { lanes, ..Report::default() };
+        let report = Report {
+            lanes,
+            ..Report::default()
+        };
         lines(&report, &Rates::default(), 120)
     }
 
@@ -149,18 +209,28 @@ mod tests {
             tables_done: 1,
             tables: 3,
         };
-        let copying = Status { copy: Some(copy), ..lane("cache", State::Copying) };
+        let copying = Status {
+            copy: Some(copy),
+            ..lane("cache", State::Copying)
+        };
         assert_eq!(
             shown(vec![copying]),
-            ["shop/cache  copying    ████████░░░░░░░░░░░░  1.2M/3.0M  rows     0/s  public.orders (2 of 3)"]
+            [
+                "shop/cache  copying    ████████░░░░░░░░░░░░  1.2M/3.0M  rows     0/s  public.orders (2 of 3)"
+            ]
         );
     }
 
     #[test]
     fn statistics_that_are_too_small_never_overfill_a_bar() {
         for (rows, expected_rows) in [(50, 10), (50, 0), (0, 0), (u64::MAX, 1)] {
-            let copy = CopyProgress { rows, expected_rows, tables: 1, ..CopyProgress::default() };
-            let line = copying(&copy, 1.0);
+            let copy = CopyProgress {
+                rows,
+                expected_rows,
+                tables: 1,
+                ..CopyProgress::default()
+            };
+            let line = copying(&copy, 1.0, BAR);
             assert_eq!(line.matches(['█', '░']).count(), BAR, "{line}");
             assert!(!line.contains("ETA"), "{line}");
         }
@@ -197,9 +267,15 @@ mod tests {
                 "                   tahr resume shop",
             ]
         );
-        let healed = Status { fault: fault("was down", "wait"), ..lane("a", State::Streaming) };
+        let healed = Status {
+            fault: fault("was down", "wait"),
+            ..lane("a", State::Streaming)
+        };
         let lines = shown(vec![healed]);
-        assert!(lines.len() == 1 && !lines[0].contains("was down"), "{lines:?}");
+        assert!(
+            lines.len() == 1 && !lines[0].contains("was down"),
+            "{lines:?}"
+        );
     }
 
     #[test]
@@ -209,10 +285,16 @@ mod tests {
             fault: Some(("connection refused".into(), SystemTime::now())),
             ..SourceStatus::default()
         };
-        let up = SourceStatus { is_streaming: true, ..down.clone() };
+        let up = SourceStatus {
+            is_streaming: true,
+            ..down.clone()
+        };
         assert_eq!(source(&up), None);
         let line = source(&down).unwrap();
-        assert_eq!(line, "source db is not streaming: connection refused (0 s ago)");
+        assert_eq!(
+            line,
+            "source db is not streaming: connection refused (0 s ago)"
+        );
     }
 
     #[test]

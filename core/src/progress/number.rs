@@ -75,15 +75,26 @@ mod tests {
 
     #[test]
     fn thousands_are_set_apart() {
-        for (number, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(number), expected);
         }
     }
 
     #[test]
     fn times_are_in_the_units_people_use() {
-        assert_eq!([seconds(8), seconds(125), seconds(3000)], ["8 s", "2 min 5 s", "50 min"]);
+        assert_eq!(
+            [seconds(8), seconds(125), seconds(3000)],
+            ["8 s", "2 min 5 s", "50 min"]
+        );
         assert_eq!([seconds(11_400), seconds(200_000)], ["3 h 10 min", "2 d"]);
-        assert_eq!([lag(0.012), lag(3.25), lag(61.0)], ["12 ms", "3.2 s", "1 min 1 s"]);
+        assert_eq!(
+            [lag(0.012), lag(3.25), lag(61.0)],
+            ["12 ms", "3.2 s", "1 min 1 s"]
+        );
     }
 }

@@ -33,12 +33,14 @@ impl Rates {
 
     /// Rows per second that the lane copies.
     pub(super) fn copied(&self, status: &Status) -> f64 {
-        self.lane(status).map_or(0.0, |lane| lane.copied.per_second())
+        self.lane(status)
+            .map_or(0.0, |lane| lane.copied.per_second())
     }
 
     /// Changes per second that the lane stores.
     pub(super) fn changes(&self, status: &Status) -> f64 {
-        self.lane(status).map_or(0.0, |lane| lane.changes.per_second())
+        self.lane(status)
+            .map_or(0.0, |lane| lane.changes.per_second())
     }
 
     fn lane(&self, status: &Status) -> Option<&Lane> {
@@ -57,7 +59,11 @@ impl Window {
             self.0.clear();
         }
         self.0.push_back((now, count));
-        while self.0.get(1).is_some_and(|&(at, _)| now.duration_since(at) >= WINDOW) {
+        while self
+            .0
+            .get(1)
+            .is_some_and(|&(at, _)| now.duration_since(at) >= WINDOW)
+        {
             self.0.pop_front();
         }
     }
@@ -67,7 +73,11 @@ impl Window {
             return 0.0;
         };
         let time = end.duration_since(start).as_secs_f64();
-        if time > 0.0 { (after - before) as f64 / time } else { 0.0 }
+        if time > 0.0 {
+            (after - before) as f64 / time
+        } else {
+            0.0
+        }
     }
 }
 
@@ -89,12 +99,22 @@ mod tests {
         assert_eq!(after(&[]), 0.0);
         assert_eq!(after(&[(0, 5)]), 0.0);
         assert_eq!(after(&[(0, 0), (1000, 100)]), 100.0);
-        assert_eq!(after(&[(0, 0), (1000, 1_000_000), (2000, 1_000_000), (3000, 1_000_200)]), 100.0);
+        assert_eq!(
+            after(&[
+                (0, 0),
+                (1000, 1_000_000),
+                (2000, 1_000_000),
+                (3000, 1_000_200)
+            ]),
+            100.0
+        );
     }
 
     #[test]
     fn a_burst_is_forgotten_when_nothing_follows() {
-        let idle: Vec<_> = (0..50).map(|tick| (tick * 100, if tick == 0 { 0 } else { 900 })).collect();
+        let idle: Vec<_> = (0..50)
+            .map(|tick| (tick * 100, if tick == 0 { 0 } else { 900 }))
+            .collect();
         assert_eq!(after(&idle), 0.0);
     }
 

@@ -69,7 +69,10 @@ mod tests {
         let text = text(5432, 6379);
         let secret = |name: &str| (name == PASSWORD).then(|| "secret".to_owned());
         let config = Config::parse(Path::new("tahr.toml"), &text, &secret).unwrap();
-        assert_eq!(config.sources["shop"].url, "postgres://postgres:secret@127.0.0.1:5432/shop");
+        assert_eq!(
+            config.sources["shop"].url,
+            "postgres://postgres:secret@127.0.0.1:5432/shop"
+        );
         let cache = &config.syncs["cache"];
         assert!(cache.selects(&TableName::new("public", "pgbench_accounts")));
         assert!(!cache.selects(&TableName::new("public", "no_key")));

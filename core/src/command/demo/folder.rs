@@ -23,7 +23,8 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn make(path: &Path, keep: bool) -> Result<Self, Error> {
-        let failed = |error: std::io::Error| Error::failed("make the demo's folders").caused_by(error);
+        let failed =
+            |error: std::io::Error| Error::failed("make the demo's folders").caused_by(error);
         fs_err::create_dir_all(path).map_err(failed)?;
         let path = fs_err::canonicalize(path).map_err(failed)?;
         let config = path.join("tahr.toml");
@@ -37,8 +38,15 @@ impl Folder {
         drop(StateLock::take(&path.join("tahr-state"))?);
         let servers = std::env::temp_dir().join(format!("tahr-demo-{}", std::process::id()));
         // Others may pass through, since servers may run as another user.
-        std::fs::DirBuilder::new().mode(0o711).create(&servers).map_err(failed)?;
-        let folder = Self { path, servers, keep };
+        std::fs::DirBuilder::new()
+            .mode(0o711)
+            .create(&servers)
+            .map_err(failed)?;
+        let folder = Self {
+            path,
+            servers,
+            keep,
+        };
         folder.remove_copies();
         Ok(folder)
     }
@@ -73,8 +81,9 @@ impl Folder {
     pub(super) fn server(&self, name: &str, user: Option<User>) -> Result<PathBuf, Error> {
         let path = self.servers.join(name);
         let made = std::fs::DirBuilder::new().mode(0o700).create(&path);
-        made.and_then(|()| give(&path, user))
-            .map_err(|error| Error::failed(format!("make folder {}", path.display())).caused_by(error))?;
+        made.and_then(|()| give(&path, user)).map_err(|error| {
+            Error::failed(format!("make folder {}", path.display())).caused_by(error)
+        })?;
         Ok(path)
     }
 

@@ -83,7 +83,11 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
     config::write(folder.path(), postgres.port(), redis.port())?;
     out.line(format!("   config: {}", folder.config().display()));
 
-    heading(out, 2, "tahr run: the first copy, into three targets at once");
+    heading(
+        out,
+        2,
+        "tahr run: the first copy, into three targets at once",
+    );
     let mut watch = Watch::default();
     let began = Instant::now();
     let mut engine = Engine::start(&folder, &password)?;
@@ -91,7 +95,10 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
     let (copied, copy_time) = (watch.copied(), began.elapsed());
     engine.stop().await?;
     let seconds = copy_time.as_secs_f64();
-    out.line(format!("   {} rows copied in {seconds:.1} s; stopped tahr", grouped(copied)));
+    out.line(format!(
+        "   {} rows copied in {seconds:.1} s; stopped tahr",
+        grouped(copied)
+    ));
 
     heading(
         out,
@@ -111,7 +118,11 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
         grouped(transactions)
     ));
 
-    heading(out, 4, "comparing every row of every target with the source");
+    heading(
+        out,
+        4,
+        "comparing every row of every target with the source",
+    );
     let at = compare::Places {
         sqlite: folder.sqlite(),
         sqlite_program: programs.sqlite3.clone(),
@@ -124,24 +135,37 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
     }
 
     out.line("");
-    out.line(format!("{:16}{}", "rows copied", grouped(copied)));
-    out.line(format!("{:16}{}", "changes streamed", format_args!(" {}", grouped(watch.changes()))));
-    out.line(format!("{:16}{}", "highest lag", watch.highest_lag()));
-    out.line(format!("{:16}{:.0} s", "time", begin.elapsed().as_secs_f64()));
-    out.line(format!("{:16}{}", "the config", folder.config().display()));
+    out.line(format!("{:18}{}", "rows copied", grouped(copied)));
+    out.line(format!(
+        "{:18}{}",
+        "changes streamed",
+        grouped(watch.changes())
+    ));
+    out.line(format!("{:18}{}", "highest lag", watch.highest_lag()));
+    out.line(format!(
+        "{:18}{:.0} s",
+        "time",
+        begin.elapsed().as_secs_f64()
+    ));
+    out.line(format!("{:18}{}", "the config", folder.config().display()));
     if options.keep {
-        out.line(format!("{:16}{}", "the data", folder.servers().display()));
+        out.line(format!("{:18}{}", "the data", folder.servers().display()));
     }
-    let wrong: Vec<_> = verdicts.iter().filter(|verdict| !verdict.is_equal()).collect();
+    let wrong: Vec<_> = verdicts
+        .iter()
+        .filter(|verdict| !verdict.is_equal())
+        .collect();
     if wrong.is_empty() {
         out.line("");
         out.line("✔ every target equals the source, row by row");
         return Ok(());
     }
     let names: Vec<_> = wrong.iter().map(|verdict| verdict.target).collect();
-    Err(Error::failed(format!("not equal to the source: {}", names.join(", ")))
-        .hint("tahr demo --keep, and look at the rows named above")
-        .into())
+    Err(
+        Error::failed(format!("not equal to the source: {}", names.join(", ")))
+            .hint("tahr demo --keep, and look at the rows named above")
+            .into(),
+    )
 }
 
 fn heading(out: &mut Output, number: u32, text: &str) {
@@ -153,14 +177,22 @@ async fn fill(programs: &Programs, folder: &Folder, postgres: &Postgres) -> Resu
     let server = postgres.connect("postgres").await?;
     for name in [SOURCE, COPY] {
         let sql = format!("CREATE DATABASE {name}");
-        server.batch_execute(&sql).await.map_err(|error| postgres::failed(&sql, &error))?;
+        server
+            .batch_execute(&sql)
+            .await
+            .map_err(|error| postgres::failed(&sql, &error))?;
     }
     let scale = SCALE.to_string();
     let arguments = ["-i", "-q", "-s", scale.as_str()];
     let mut command = postgres.client(&programs.pgbench, &arguments);
-    Process::spawn("pgbench -i", &mut command, &folder.log("pgbench-init"))?.success().await?;
+    Process::spawn("pgbench -i", &mut command, &folder.log("pgbench-init"))?
+        .success()
+        .await?;
     let source = postgres.connect(SOURCE).await?;
-    source.batch_execute(SAMPLE).await.map_err(|error| postgres::failed("fill tables", &error))
+    source
+        .batch_execute(SAMPLE)
+        .await
+        .map_err(|error| postgres::failed("fill tables", &error))
 }
 
 /// Runs pgbench, and now and then a change that is harder than pgbench's; returns how many
@@ -178,7 +210,9 @@ async fn load(
     let mut command = postgres.client(&programs.pgbench, &arguments);
     let log = folder.log("pgbench");
     let mut pgbench = Process::spawn("pgbench", &mut command, &log)?;
-    let mut mischief = MISCHIEF.lines().filter(|line| !line.is_empty() && !line.starts_with("--"));
+    let mut mischief = MISCHIEF
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("--"));
     let mut transactions = 0;
     let mut next = Instant::now() + Duration::from_secs(1);
     while !pgbench.has_ended()? {
@@ -195,7 +229,10 @@ async fn load(
     }
     pgbench.success().await?;
     for sql in mischief {
-        session.batch_execute(sql).await.map_err(|error| postgres::failed(sql, &error))?;
+        session
+            .batch_execute(sql)
+            .await
+            .map_err(|error| postgres::failed(sql, &error))?;
         transactions += 1;
     }
     let report = fs_err::read_to_string(&log).unwrap_or_default();

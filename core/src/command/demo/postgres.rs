@@ -51,12 +51,19 @@ impl Postgres {
         written.map_err(|error| Error::failed("write the server's password").caused_by(error))?;
         let mut command = programs.server(&programs.initdb);
         command
-            .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"])
+            .args([
+                "--username=postgres",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+            ])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(&data)
             .arg("--pwfile")
             .arg(&secret);
-        Process::spawn("initdb", &mut command, &folder.log("initdb"))?.success().await?;
+        Process::spawn("initdb", &mut command, &folder.log("initdb"))?
+            .success()
+            .await?;
         let _ = std::fs::remove_file(&secret);
 
         let port = free_port()?;
@@ -78,7 +85,11 @@ impl Postgres {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(Self { port, password: password.to_owned(), _process: process })
+        Ok(Self {
+            port,
+            password: password.to_owned(),
+            _process: process,
+        })
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -108,15 +119,22 @@ async fn connect(port: u16, password: &str, database: &str) -> Result<Session, E
     let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{database}");
     let failed = || Error::failed(format!("connect to the demo's database \"{database}\""));
     let url = Url::parse(&url).map_err(|error| failed().caused_by(error))?;
-    url.connect("tahr-demo").await.map_err(|error| failed().caused_by(error))
+    url.connect("tahr-demo")
+        .await
+        .map_err(|error| failed().caused_by(error))
 }
 
 /// How many rows `tables` have.
 pub(super) async fn total(session: &Session, tables: &[Table]) -> Result<u64, Error> {
-    let counts: Vec<_> =
-        tables.iter().map(|table| format!("(SELECT count(*) FROM {})", table.sql_name())).collect();
+    let counts: Vec<_> = tables
+        .iter()
+        .map(|table| format!("(SELECT count(*) FROM {})", table.sql_name()))
+        .collect();
     let sql = format!("SELECT {}", counts.join(" + "));
-    let row = session.query_one(&sql, &[]).await.map_err(|error| failed("count rows", &error))?;
+    let row = session
+        .query_one(&sql, &[])
+        .await
+        .map_err(|error| failed("count rows", &error))?;
     Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 

@@ -27,8 +27,13 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command` with its output in the file `log`.
-    pub(super) fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, Error> {
-        let failed = |error: std::io::Error| Error::failed(format!("start {name}")).caused_by(error);
+    pub(super) fn spawn(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+    ) -> Result<Self, Error> {
+        let failed =
+            |error: std::io::Error| Error::failed(format!("start {name}")).caused_by(error);
         let file = std::fs::File::create(log).map_err(failed)?;
         let copy = file.try_clone().map_err(failed)?;
         command.stdin(Stdio::null()).stdout(copy).stderr(file);
@@ -36,12 +41,22 @@ impl Process {
     }
 
     /// Starts `command` as it is; `log` is where to look for what it says.
-    pub(super) fn start(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, Error> {
+    pub(super) fn start(
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+    ) -> Result<Self, Error> {
         let child = command
             .spawn()
             .map_err(|error| Error::failed(format!("start {name}")).caused_by(error))?;
         let patience = Duration::from_secs(10);
-        Ok(Self { name, child, log: log.to_owned(), signal: Signal::TERM, patience })
+        Ok(Self {
+            name,
+            child,
+            log: log.to_owned(),
+            signal: Signal::TERM,
+            patience,
+        })
     }
 
     /// Ends with `signal` rather than SIGTERM.
@@ -92,7 +107,10 @@ impl Process {
         let error = Error::failed(format!("{} {what}", self.name));
         let text = fs_err::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         match lines.len() {
             0 => error,
             count => error.caused_by(lines[count.saturating_sub(8)..].join("\n")),

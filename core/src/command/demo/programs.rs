@@ -35,10 +35,15 @@ impl Programs {
     /// Finds all of them, or names all that are missing.
     pub(super) fn find() -> Result<Self, Error> {
         let path = env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<_> = env::split_paths(&path).chain(["/usr/sbin".into()]).collect();
+        let folders: Vec<_> = env::split_paths(&path)
+            .chain(["/usr/sbin".into()])
+            .collect();
         let postgres = postgres_folder(&folders, Path::new(DEBIAN));
         let in_postgres = |name: &str| {
-            postgres.as_ref().map(|folder| folder.join(name)).filter(|path| is_program(path))
+            postgres
+                .as_ref()
+                .map(|folder| folder.join(name))
+                .filter(|path| is_program(path))
         };
         let mut missing = Vec::new();
         let mut need = |found: Option<PathBuf>, package: &'static str| {
@@ -52,17 +57,26 @@ impl Programs {
         let programs = Self {
             initdb: need(in_postgres("initdb"), "postgresql"),
             postgres: need(in_postgres("postgres"), "postgresql"),
-            pgbench: need(in_postgres("pgbench").or_else(|| on(&folders, "pgbench")), "postgresql"),
+            pgbench: need(
+                in_postgres("pgbench").or_else(|| on(&folders, "pgbench")),
+                "postgresql",
+            ),
             redis: need(on(&folders, "redis-server"), "redis-server"),
             sqlite3: need(on(&folders, "sqlite3"), "sqlite3"),
-            user: if rustix::process::geteuid().is_root() { Some(nobody()?) } else { None },
+            user: if rustix::process::geteuid().is_root() {
+                Some(nobody()?)
+            } else {
+                None
+            },
         };
         if missing.is_empty() {
             return Ok(programs);
         }
         let missing = missing.join(" ");
-        Err(Error::failed(format!("the demo needs programs that are not here: {missing}"))
-            .hint(format!("sudo apt-get install {missing}")))
+        Err(Error::failed(format!(
+            "the demo needs programs that are not here: {missing}"
+        ))
+        .hint(format!("sudo apt-get install {missing}")))
     }
 
     /// A server's command: as the unprivileged user, and out of reach of the terminal's Ctrl-C,
@@ -82,20 +96,29 @@ fn postgres_folder(path: &[PathBuf], debian: &Path) -> Option<PathBuf> {
     if let Some(initdb) = on(path, "initdb") {
         return initdb.parent().map(Path::to_owned);
     }
-    let versions = std::fs::read_dir(debian).ok()?.flatten().filter_map(|entry| {
-        let version: f64 = entry.file_name().to_str()?.parse().ok()?;
-        let folder = entry.path().join("bin");
-        is_program(&folder.join("initdb")).then_some((version, folder))
-    });
-    versions.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, folder)| folder)
+    let versions = std::fs::read_dir(debian)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let version: f64 = entry.file_name().to_str()?.parse().ok()?;
+            let folder = entry.path().join("bin");
+            is_program(&folder.join("initdb")).then_some((version, folder))
+        });
+    versions
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, folder)| folder)
 }
 
 fn on(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
-    folders.iter().map(|folder| folder.join(name)).find(|path| is_program(path))
+    folders
+        .iter()
+        .map(|folder| folder.join(name))
+        .find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// PostgreSQL refuses to run as root.
@@ -111,7 +134,10 @@ fn user(users: &str, name: &str) -> Option<User> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
         (fields.next()? == name).then_some(())?;
-        Some(User { uid: fields.nth(1)?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+        Some(User {
+            uid: fields.nth(1)?.parse().ok()?,
+            gid: fields.next()?.parse().ok()?,
+        })
     })
 }
 
@@ -137,7 +163,13 @@ mod tests {
     #[test]
     fn a_user_is_found_by_its_whole_name() {
         let users = "root:x:0:0::/:\nnobody2:x:1:1::/:\nnobody:x:65534:65533::/:\n";
-        assert_eq!(user(users, "nobody"), Some(User { uid: 65534, gid: 65533 }));
+        assert_eq!(
+            user(users, "nobody"),
+            Some(User {
+                uid: 65534,
+                gid: 65533
+            })
+        );
         assert_eq!(user(users, "daemon"), None);
     }
 }

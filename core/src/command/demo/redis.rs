@@ -39,7 +39,11 @@ impl Redis {
         );
         let mut command = programs.server(&programs.redis);
         // From stdin: on the command line every user could read the password.
-        command.arg("-").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut process = Process::start("redis-server", &mut command, &log)?;
         if let Some(mut stdin) = process.child().stdin.take() {
             let written = stdin.write_all(config.as_bytes());
@@ -55,7 +59,10 @@ impl Redis {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(Self { port, _process: process })
+        Ok(Self {
+            port,
+            _process: process,
+        })
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -17,11 +17,19 @@ pub(super) enum Answer {
 
 impl Answer {
     pub(super) fn into_list(self) -> Vec<Self> {
-        if let Self::List(list) = self { list } else { Vec::new() }
+        if let Self::List(list) = self {
+            list
+        } else {
+            Vec::new()
+        }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
-        if let Self::Text(bytes) = self { bytes } else { Vec::new() }
+        if let Self::Text(bytes) = self {
+            bytes
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -31,7 +39,9 @@ pub(super) struct Client(BufReader<TcpStream>);
 
 impl Client {
     pub(super) async fn connect(port: u16, password: &str) -> Result<Self, Error> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(failed)?;
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .map_err(failed)?;
         let mut client = Self(BufReader::with_capacity(1 << 16, stream));
         client.ask(&[&[b"AUTH", password.as_bytes()]]).await?;
         Ok(client)
@@ -97,7 +107,10 @@ impl Client {
             return Err(Error::failed("redis has closed the connection"));
         }
         match line.as_bytes().first() {
-            Some(b'-') => Err(Error::failed(format!("redis answers: {}", line[1..].trim_end()))),
+            Some(b'-') => Err(Error::failed(format!(
+                "redis answers: {}",
+                line[1..].trim_end()
+            ))),
             Some(&kind) => Ok((kind, line[1..].trim_end().parse().unwrap_or_default())),
             None => Ok((b'_', 0)),
         }
@@ -120,12 +133,17 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = async {
             let mut stream = listener.accept().await.unwrap().0;
-            let text = b"+OK\r\n*2\r\n$1\r\n0\r\n*3\r\n$0\r\n\r\n*0\r\n$4\r\n\r\n\xff\0\r\n$-1\r\n:5\r\n";
+            let text =
+                b"+OK\r\n*2\r\n$1\r\n0\r\n*3\r\n$0\r\n\r\n*0\r\n$4\r\n\r\n\xff\0\r\n$-1\r\n:5\r\n";
             stream.write_all(text).await.unwrap();
             stream
         };
         let (client, _stream) = tokio::join!(Client::connect(port, "secret"), server);
-        let answers = client.unwrap().ask(&[&[b"A"], &[b"B"], &[b"C"]]).await.unwrap();
+        let answers = client
+            .unwrap()
+            .ask(&[&[b"A"], &[b"B"], &[b"C"]])
+            .await
+            .unwrap();
         let text = |bytes: &[u8]| Answer::Text(bytes.to_vec());
         let keys = Answer::List(vec![text(b""), Answer::List(vec![]), text(b"\r\n\xff\0")]);
         let scan = Answer::List(vec![text(b"0"), keys]);

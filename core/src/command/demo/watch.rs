@@ -17,7 +17,8 @@ impl Watch {
     pub(super) fn see(&mut self, report: &Report) {
         for lane in &report.lanes {
             let name = format!("{}/{}", lane.sync, lane.target);
-            self.counts.insert((report.pid, name), (lane.rows_copied, lane.changes));
+            self.counts
+                .insert((report.pid, name), (lane.rows_copied, lane.changes));
             self.lag_seconds = self.lag_seconds.max(lane.lag_seconds);
             self.lag_bytes = self.lag_bytes.max(lane.lag_bytes);
         }
@@ -39,7 +40,11 @@ impl Watch {
     }
 
     pub(super) fn highest_lag(&self) -> String {
-        format!("{}, {}", progress::lag(self.lag_seconds), size(self.lag_bytes))
+        format!(
+            "{}, {}",
+            progress::lag(self.lag_seconds),
+            size(self.lag_bytes)
+        )
     }
 }
 
@@ -52,14 +57,21 @@ mod tests {
     fn counts_of_an_engine_that_was_started_again_are_added() {
         let report = |pid, changes, lag_bytes| Report {
             pid,
-            lanes: vec![Status { changes, lag_bytes, ..Status::default() }],
+            lanes: vec![Status {
+                changes,
+                lag_bytes,
+                ..Status::default()
+            }],
             ..Report::default()
         };
         let mut watch = Watch::default();
         for seen in [report(1, 5, 10_000), report(1, 7, 0), report(2, 100, 2000)] {
             watch.see(&seen);
         }
-        assert_eq!((watch.changes(), watch.highest_lag().as_str()), (107, "0 ms, 10000 B"));
+        assert_eq!(
+            (watch.changes(), watch.highest_lag().as_str()),
+            (107, "0 ms, 10000 B")
+        );
         watch.forget_lag();
         assert_eq!(watch.highest_lag(), "0 ms, 0 B");
     }

@@ -39,15 +39,18 @@ pub(super) async fn compare(
 ) -> Result<Vec<Verdict>, Error> {
     let tables = Arc::new(tables);
     let rows = Arc::new(Rows::read(source, &tables).await?);
-    let Places { sqlite: file, sqlite_program, redis_port, redis_password } = places;
+    let Places {
+        sqlite: file,
+        sqlite_program,
+        redis_port,
+        redis_password,
+    } = places;
     let (with, all) = (Arc::clone(&tables), Arc::clone(&rows));
-    let sqlite = tokio::task::spawn_blocking(move || {
-        sqlite::compare(&sqlite_program, &file, &with, &all)
-    });
+    let sqlite =
+        tokio::task::spawn_blocking(move || sqlite::compare(&sqlite_program, &file, &with, &all));
     let (with, all) = (Arc::clone(&tables), Arc::clone(&rows));
-    let redis = tokio::spawn(async move {
-        redis::compare(redis_port, &redis_password, &with, &all).await
-    });
+    let redis =
+        tokio::spawn(async move { redis::compare(redis_port, &redis_password, &with, &all).await });
     let postgres = tokio::spawn(async move { postgres::compare(&copy, &tables, &rows).await });
     let gone = |error| Error::failed("compare").caused_by(error);
     let redis = redis.await.map_err(gone)??;

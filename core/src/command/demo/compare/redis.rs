@@ -8,7 +8,10 @@ use super::{
     table::Table,
     verdict::Verdict,
 };
-use crate::{Error, command::demo::resp::{Answer, Client}};
+use crate::{
+    Error,
+    command::demo::resp::{Answer, Client},
+};
 
 /// Keys in one round trip.
 const KEYS: &[u8] = b"500";
@@ -29,7 +32,12 @@ pub(super) async fn compare(
     let mut seen = std::collections::HashSet::new();
     loop {
         let scan: &[&[u8]] = &[b"SCAN", &cursor, b"COUNT", KEYS];
-        let mut answer = client.ask(&[scan]).await?.pop().unwrap_or(Answer::Nothing).into_list();
+        let mut answer = client
+            .ask(&[scan])
+            .await?
+            .pop()
+            .unwrap_or(Answer::Nothing)
+            .into_list();
         let keys = answer.pop().unwrap_or(Answer::Nothing).into_list();
         cursor = answer.pop().unwrap_or(Answer::Nothing).into_bytes();
         let keys: Vec<_> = keys
@@ -53,7 +61,8 @@ pub(super) async fn compare(
 
 /// Whether a key names a row of `table`.
 fn is_of(table: &Table, key: &[u8]) -> bool {
-    key.strip_prefix(table.name.as_bytes()).is_some_and(|rest| rest.starts_with(b":"))
+    key.strip_prefix(table.name.as_bytes())
+        .is_some_and(|rest| rest.starts_with(b":"))
 }
 
 fn see(tally: &mut Tally<'_>, table: &Table, key: &[u8], fields: Vec<Answer>) {
@@ -63,10 +72,17 @@ fn see(tally: &mut Tally<'_>, table: &Table, key: &[u8], fields: Vec<Answer>) {
         values.insert(name, value);
     }
     let found = table.columns.iter().map(|column| {
-        values.get(column.name.as_bytes()).map_or(Found::Null, |value| Found::Field(value))
+        values
+            .get(column.name.as_bytes())
+            .map_or(Found::Null, |value| Found::Field(value))
     });
     let row = Row::new(table, found);
-    let known = |name: &Vec<u8>| table.columns.iter().any(|column| column.name.as_bytes() == *name);
+    let known = |name: &Vec<u8>| {
+        table
+            .columns
+            .iter()
+            .any(|column| column.name.as_bytes() == *name)
+    };
     if row.name != key {
         tally.note(key, "has the values of another row");
     } else if !values.keys().all(known) {

@@ -100,8 +100,16 @@ pub(super) async fn for_each(
     table: &Table,
     mut see: impl FnMut(Row),
 ) -> Result<(), Error> {
-    let columns: Vec<_> = table.columns.iter().map(|column| quoted(&column.name)).collect();
-    let sql = format!("COPY {} ({}) TO STDOUT", table.sql_name(), columns.join(", "));
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .map(|column| quoted(&column.name))
+        .collect();
+    let sql = format!(
+        "COPY {} ({}) TO STDOUT",
+        table.sql_name(),
+        columns.join(", ")
+    );
     let read_failed = |error| failed(&format!("read {}", table.sql_name()), &error);
     let stream = session.copy_out(&sql).await.map_err(read_failed)?;
     let mut stream = std::pin::pin!(stream);
@@ -111,7 +119,9 @@ pub(super) async fn for_each(
         let fields: Vec<_> = line.split(|&byte| byte == b'\t').map(unescaped).collect();
         see(Row::new(
             table,
-            fields.iter().map(|field| field.as_deref().map_or(Found::Null, Found::Text)),
+            fields
+                .iter()
+                .map(|field| field.as_deref().map_or(Found::Null, Found::Text)),
         ));
     }
     Ok(())
@@ -155,7 +165,11 @@ pub(super) struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     pub(super) fn new(target: &'static str, rows: &'a Rows) -> Self {
-        Self { rows, seen: vec![0; rows.0.len()], verdict: Verdict::new(target) }
+        Self {
+            rows,
+            seen: vec![0; rows.0.len()],
+            verdict: Verdict::new(target),
+        }
     }
 
     /// Compares a row of the target's.
@@ -198,12 +212,21 @@ mod tests {
     use crate::command::demo::compare::table::{Column, Kind};
 
     fn table(name: &str, key: &[usize]) -> Table {
-        let column = |name: &str| Column { name: name.into(), kind: Kind::Other };
-        Table { name: name.into(), columns: vec![column("a"), column("b")], key: key.to_vec() }
+        let column = |name: &str| Column {
+            name: name.into(),
+            kind: Kind::Other,
+        };
+        Table {
+            name: name.into(),
+            columns: vec![column("a"), column("b")],
+            key: key.to_vec(),
+        }
     }
 
     fn row(table: &Table, a: &str, b: Option<&str>) -> Row {
-        let found = |text: Option<&'static str>| text.map_or(Found::Null, |text| Found::Text(text.as_bytes()));
+        let found = |text: Option<&'static str>| {
+            text.map_or(Found::Null, |text| Found::Text(text.as_bytes()))
+        };
         let leak = |text: &str| -> &'static str { text.to_owned().leak() };
         Row::new(table, [found(Some(leak(a))), found(b.map(leak))])
     }
@@ -230,7 +253,10 @@ mod tests {
         assert_eq!(unescaped(b"\\N"), None);
         assert_eq!(unescaped(b"").as_deref(), Some(&b""[..]));
         assert_eq!(unescaped(b"\\\\N").as_deref(), Some(&b"\\N"[..]));
-        assert_eq!(unescaped(b"a\\tb\\nc\\\\").as_deref(), Some(&b"a\tb\nc\\"[..]));
+        assert_eq!(
+            unescaped(b"a\\tb\\nc\\\\").as_deref(),
+            Some(&b"a\tb\nc\\"[..])
+        );
     }
 
     #[test]
@@ -246,8 +272,14 @@ mod tests {
         assert!(verdict(&[two.clone(), one.clone()]).is_equal());
         for (target, expected) in [
             (vec![one.clone()], "t:2 is missing"),
-            (vec![one.clone(), row(&t, "2", Some(""))], "t:2 has other values"),
-            (vec![one.clone(), two.clone(), row(&t, "3", None)], "t:3 is not in the source"),
+            (
+                vec![one.clone(), row(&t, "2", Some(""))],
+                "t:2 has other values",
+            ),
+            (
+                vec![one.clone(), two.clone(), row(&t, "3", None)],
+                "t:3 is not in the source",
+            ),
             (vec![one.clone(), one, two], "t:1 is there too often"),
         ] {
             let verdict = verdict(&target);
@@ -272,6 +304,10 @@ mod tests {
     #[test]
     fn tables_that_a_target_does_not_get_are_not_missed() {
         let source = rows(&[(3, row(&table("t", &[0]), "1", None))]);
-        assert!(Tally::new("x", &source).finish(|table| table != 3).is_equal());
+        assert!(
+            Tally::new("x", &source)
+                .finish(|table| table != 3)
+                .is_equal()
+        );
     }
 }

@@ -45,13 +45,20 @@ pub(super) fn push(kind: Kind, found: &Found<'_>, out: &mut Vec<u8>) {
         (Kind::Bool, Found::Text(text)) => out.extend_from_slice(text),
         (Kind::Bytes, Found::Field(bytes) | Found::Blob(bytes)) => {
             out.extend_from_slice(b"\\x");
-            out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+            out.extend(
+                bytes
+                    .iter()
+                    .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
+            );
         }
         (Kind::Bytes, Found::Text(text)) => out.extend_from_slice(text),
         (Kind::Float, Found::Real(number)) => push_float(*number, out),
         (Kind::Float, Found::SqliteText(b"NaN")) => push_float(f64::NAN, out),
         (Kind::Float, Found::Text(text) | Found::Field(text)) => {
-            match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+            match std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok())
+            {
                 Some(number) => push_float(number, out),
                 None => wrong(out, text),
             }
@@ -95,7 +102,12 @@ mod tests {
             (Kind::Bytes, b"\\x00ff", &[0, 255], Blob(&[0, 255])),
             (Kind::Float, b"1e+20", b"1e+20", Real(1e20)),
             (Kind::Float, b"NaN", b"NaN", SqliteText(b"NaN")),
-            (Kind::Float, b"-Infinity", b"-Infinity", Real(f64::NEG_INFINITY)),
+            (
+                Kind::Float,
+                b"-Infinity",
+                b"-Infinity",
+                Real(f64::NEG_INFINITY),
+            ),
             (Kind::Other, b"42", b"42", Integer(b"42")),
             (Kind::Other, b"", b"", SqliteText(b"")),
         ] {
@@ -117,7 +129,11 @@ mod tests {
             (Kind::Float, b"0.1", Found::Field(b"0.10000001")),
             (Kind::Float, b"0", Found::Real(-0.0)),
         ] {
-            assert_ne!(form(kind, &wrong), form(kind, &Found::Text(text)), "{wrong:?}");
+            assert_ne!(
+                form(kind, &wrong),
+                form(kind, &Found::Text(text)),
+                "{wrong:?}"
+            );
         }
     }
 }

@@ -34,7 +34,15 @@ fn read(program: &Path, file: &Path, table: &Table, mut see: impl FnMut(Row)) ->
         Error::failed(format!("read table {} of {}", table.name, file.display())).caused_by(error)
     };
     let mut child = Command::new(program)
-        .args(["-init", "/dev/null", "-batch", "-bail", "-readonly", "-noheader", "-list"])
+        .args([
+            "-init",
+            "/dev/null",
+            "-batch",
+            "-bail",
+            "-readonly",
+            "-noheader",
+            "-list",
+        ])
         .args(["-separator", "|", "-newline", "\n"])
         .arg(file)
         .arg(select(table))
@@ -43,12 +51,20 @@ fn read(program: &Path, file: &Path, table: &Table, mut see: impl FnMut(Row)) ->
         .stderr(Stdio::piped())
         .spawn()
         .map_err(failed)?;
-    let mut lines = BufReader::with_capacity(1 << 16, child.stdout.take().ok_or_else(|| {
-        Error::failed("read what sqlite3 prints")
-    })?);
+    let mut lines = BufReader::with_capacity(
+        1 << 16,
+        child
+            .stdout
+            .take()
+            .ok_or_else(|| Error::failed("read what sqlite3 prints"))?,
+    );
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-        let fields: Vec<_> = line.trim_ascii_end().split(|&byte| byte == b'|').map(Field::read).collect();
+        let fields: Vec<_> = line
+            .trim_ascii_end()
+            .split(|&byte| byte == b'|')
+            .map(Field::read)
+            .collect();
         see(Row::new(table, fields.iter().map(Field::found)));
         line.clear();
     }
@@ -58,7 +74,10 @@ fn read(program: &Path, file: &Path, table: &Table, mut see: impl FnMut(Row)) ->
     }
     match child.wait().map_err(failed)? {
         status if status.success() => Ok(()),
-        status => Err(failed(std::io::Error::other(format!("sqlite3: {status}: {}", said.trim())))),
+        status => Err(failed(std::io::Error::other(format!(
+            "sqlite3: {status}: {}",
+            said.trim()
+        )))),
     }
 }
 
@@ -89,10 +108,15 @@ struct Field {
 
 impl Field {
     fn read(text: &[u8]) -> Self {
-        let (class, rest) = text.split_first().map_or((b'?', text), |(&class, rest)| (class, rest));
+        let (class, rest) = text
+            .split_first()
+            .map_or((b'?', text), |(&class, rest)| (class, rest));
         let bytes = match class {
             b'i' => rest.to_vec(),
-            _ => rest.chunks(2).map(|pair| pair.iter().fold(0, |byte, &hex| byte << 4 | nibble(hex))).collect(),
+            _ => rest
+                .chunks(2)
+                .map(|pair| pair.iter().fold(0, |byte, &hex| byte << 4 | nibble(hex)))
+                .collect(),
         };
         Self { class, bytes }
     }

@@ -53,13 +53,25 @@ pub(in crate::command::demo) async fn tables(session: &Session) -> Result<Vec<Ta
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' \
          ORDER BY c.relname, a.attnum";
     let mut tables: Vec<(Table, Vec<(i32, usize)>)> = Vec::new();
-    let rows = session.query(SQL, &[]).await.map_err(|error| failed("list tables", &error))?;
+    let rows = session
+        .query(SQL, &[])
+        .await
+        .map_err(|error| failed("list tables", &error))?;
     for row in rows {
         let (name, place): (String, i32) = (row.get(0), row.get(3));
         if tables.last().is_none_or(|(table, _)| table.name != name) {
-            tables.push((Table { name, columns: Vec::new(), key: Vec::new() }, Vec::new()));
+            tables.push((
+                Table {
+                    name,
+                    columns: Vec::new(),
+                    key: Vec::new(),
+                },
+                Vec::new(),
+            ));
         }
-        let Some((table, key)) = tables.last_mut() else { continue };
+        let Some((table, key)) = tables.last_mut() else {
+            continue;
+        };
         if place >= 0 {
             key.push((place, table.columns.len()));
         }
@@ -69,7 +81,10 @@ pub(in crate::command::demo) async fn tables(session: &Session) -> Result<Vec<Ta
             700 | 701 => Kind::Float,
             _ => Kind::Other,
         };
-        table.columns.push(Column { name: row.get(1), kind });
+        table.columns.push(Column {
+            name: row.get(1),
+            kind,
+        });
     }
     let tables = tables.into_iter().map(|(mut table, mut key)| {
         key.sort_unstable();

@@ -17,7 +17,12 @@ pub(in crate::command::demo) struct Verdict {
 
 impl Verdict {
     pub(super) fn new(target: &'static str) -> Self {
-        Self { target, compared: 0, differences: 0, named: Vec::new() }
+        Self {
+            target,
+            compared: 0,
+            differences: 0,
+            named: Vec::new(),
+        }
     }
 
     /// Whether nothing differs.
@@ -39,13 +44,21 @@ impl Verdict {
         let compared = grouped(self.compared);
         let target = self.target;
         if self.is_equal() {
-            return vec![format!("{target:9} {compared:>11} rows compared   ✔ all equal")];
+            return vec![format!(
+                "{target:9} {compared:>11} rows compared   ✔ all equal"
+            )];
         }
         let count = grouped(self.differences);
-        let mut lines = vec![format!("{target:9} {compared:>11} rows compared   ✘ {count} differ")];
+        let mut lines = vec![format!(
+            "{target:9} {compared:>11} rows compared   ✘ {count} differ"
+        )];
         lines.extend(self.named.iter().map(|name| format!("{:9} {name}", "")));
         if self.differences > NAMED as u64 {
-            lines.push(format!("{:9} … and {} more", "", grouped(self.differences - NAMED as u64)));
+            lines.push(format!(
+                "{:9} … and {} more",
+                "",
+                grouped(self.differences - NAMED as u64)
+            ));
         }
         lines
     }
