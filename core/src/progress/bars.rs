@@ -39,6 +39,8 @@ impl Bars {
 
     pub(super) fn finish(&self) {
         self.0.abandon();
+        // The last line ends without one.
+        let _ = writeln!(io::stderr());
     }
 }
 

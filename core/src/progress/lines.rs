@@ -12,8 +12,11 @@ use crate::{
     source::SourceStatus,
 };
 
-/// Cells of a bar.
+/// Cells of a bar, and of one on a narrow terminal.
 const BAR: usize = 20;
+const SHORT_BAR: usize = 10;
+/// What is too narrow for a full bar.
+const NARROW: usize = 100;
 /// The longest that a state is written.
 const STATE: usize = 9;
 
@@ -32,11 +35,15 @@ pub(super) fn lines(report: &Report, rates: &Rates, width: usize) -> Vec<String>
     let mut lines: Vec<_> = report.sources.iter().flat_map(source).collect();
     for (lane, name) in report.lanes.iter().zip(names) {
         let margin = format!("{name:longest$}  ");
+        let cells = if width < NARROW { SHORT_BAR } else { BAR };
         let blank = " ".repeat(margin.chars().count());
         let state = lane.state.as_str();
         match (lane.state, &lane.copy) {
             (State::Copying, Some(progress)) => {
-                lines.push(format!("{margin}{}", copying(progress, rates.copied(lane))));
+                lines.push(format!(
+                    "{margin}{}",
+                    copying(progress, rates.copied(lane), cells)
+                ));
             }
             (State::Retrying | State::Parked, _) => {
                 let fault = lane.fault.as_ref();
@@ -85,7 +92,7 @@ fn source(source: &SourceStatus) -> Option<String> {
     })
 }
 
-fn copying(copy: &CopyProgress, rate: f64) -> String {
+fn copying(copy: &CopyProgress, rate: f64, cells: usize) -> String {
     let CopyProgress {
         table,
         rows,
@@ -97,11 +104,11 @@ fn copying(copy: &CopyProgress, rate: f64) -> String {
     let expected = (*expected_rows).max(*rows);
     let left = expected - rows;
     let done = rows
-        .saturating_mul(BAR as u64)
+        .saturating_mul(cells as u64)
         .checked_div(expected)
         .unwrap_or(0);
-    let done = usize::try_from(done).unwrap_or(BAR).min(BAR);
-    let bar = format!("{}{}", "█".repeat(done), "░".repeat(BAR - done));
+    let done = usize::try_from(done).unwrap_or(cells).min(cells);
+    let bar = format!("{}{}", "█".repeat(done), "░".repeat(cells - done));
     let mut line = format!(
         "copying    {bar} {:>5}/{:<5} rows {:>5}/s",
         count(*rows),
@@ -124,6 +131,8 @@ fn copying(copy: &CopyProgress, rate: f64) -> String {
 fn streaming(lane: &Status, rates: &Rates) -> String {
     let lag = match lane.lag_bytes {
         0 => "none".to_owned(),
+        // Nothing in them was for this lane, as far as it has looked.
+        bytes if lane.lag_seconds == 0.0 => crate::command::size(bytes),
         bytes => format!(
             "{}, {}",
             number::lag(lane.lag_seconds),
@@ -221,7 +230,7 @@ mod tests {
                 tables: 1,
                 ..CopyProgress::default()
             };
-            let line = copying(&copy, 1.0);
+            let line = copying(&copy, 1.0, BAR);
             assert_eq!(line.matches(['█', '░']).count(), BAR, "{line}");
             assert!(!line.contains("ETA"), "{line}");
         }

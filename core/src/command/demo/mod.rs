@@ -135,21 +135,21 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
     }
 
     out.line("");
-    out.line(format!("{:16}{}", "rows copied", grouped(copied)));
+    out.line(format!("{:18}{}", "rows copied", grouped(copied)));
     out.line(format!(
-        "{:16}{}",
+        "{:18}{}",
         "changes streamed",
-        format_args!(" {}", grouped(watch.changes()))
+        grouped(watch.changes())
     ));
-    out.line(format!("{:16}{}", "highest lag", watch.highest_lag()));
+    out.line(format!("{:18}{}", "highest lag", watch.highest_lag()));
     out.line(format!(
-        "{:16}{:.0} s",
+        "{:18}{:.0} s",
         "time",
         begin.elapsed().as_secs_f64()
     ));
-    out.line(format!("{:16}{}", "the config", folder.config().display()));
+    out.line(format!("{:18}{}", "the config", folder.config().display()));
     if options.keep {
-        out.line(format!("{:16}{}", "the data", folder.servers().display()));
+        out.line(format!("{:18}{}", "the data", folder.servers().display()));
     }
     let wrong: Vec<_> = verdicts
         .iter()

@@ -1,3 +1,6 @@
+-- pgbench only inserts into it, but tahr is to be told so by a person, or to be able to do more.
+ALTER TABLE pgbench_history REPLICA IDENTITY FULL;
+
 -- Tables of values and shapes that copies tend to get wrong.
 
 CREATE TABLE difficult_numbers (
@@ -61,5 +64,9 @@ INSERT INTO only_keys SELECT n, n % 7 FROM generate_series(1, 1000) n;
 
 CREATE TABLE emptied (id int PRIMARY KEY, name text);
 INSERT INTO emptied SELECT n, 'row ' || n FROM generate_series(1, 500) n;
+
+-- Changed whenever the demo wants to know how far the targets are.
+CREATE TABLE heartbeat (id int PRIMARY KEY, beats int NOT NULL);
+INSERT INTO heartbeat VALUES (1, 0);
 
 ANALYZE;
