@@ -23,14 +23,12 @@ async fn writers_that_never_pause_are_copied_and_followed_without_a_seam() {
     let site = Site::new(&server, &source, ALL).await;
     let is_over = Arc::new(AtomicBool::new(false));
     let mut random = Random::new();
-    let writers: Vec<_> = (0..3)
-        .map(|_| {
-            let random = Random::from_seed(random.next_u64());
-            let (client, is_over) = (source.connect(), Arc::clone(&is_over));
-            async move { tokio::spawn(write(client.await, random, is_over)) }
-        })
-        .collect();
-    let writers = futures_util::future::join_all(writers).await;
+    let mut writers = Vec::new();
+    for _ in 0..3 {
+        let random = Random::from_seed(random.next_u64());
+        let writing = write(source.connect().await, random, Arc::clone(&is_over));
+        writers.push(tokio::spawn(writing));
+    }
     let running = site.start().await;
     is_over.store(true, Ordering::Relaxed);
     for writer in writers {
