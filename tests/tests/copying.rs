@@ -26,8 +26,8 @@ async fn writers_that_never_pause_are_copied_and_followed_without_a_seam() {
     let mut writers = Vec::new();
     for _ in 0..3 {
         let random = Random::from_seed(random.next_u64());
-        let client = source.connect().await;
-        writers.push(tokio::spawn(write(client, random, Arc::clone(&is_over))));
+        let writing = write(source.connect().await, random, Arc::clone(&is_over));
+        writers.push(tokio::spawn(writing));
     }
     let running = site.start().await;
     is_over.store(true, Ordering::Relaxed);
