@@ -47,13 +47,13 @@ fn main() {
                 for id in batch * ROWS..(batch + 1) * ROWS {
                     let row = [
                         id.to_string(),
-                        format!("customer number {id}"),
+                        format!("customer number {id} of the shop in town"),
                         format!("{id}.25"),
                         "t".to_owned(),
                         format!("2026-11-22 22:11:{:02}.123456+00", id % 60),
                         format!(
                             "some longer note about customer {id} {pass} {}",
-                            "x".repeat(30)
+                            "x".repeat(10)
                         ),
                     ];
                     builder = match pass {
@@ -65,14 +65,34 @@ fn main() {
                 position = batch.position().clone();
                 batches.push(batch);
             }
-            let begun = Instant::now();
+            let (begun, busy) = (Instant::now(), server_seconds(&mut connection));
             for batch in &batches {
                 let written = writer.write(batch).expect("write");
                 assert!(matches!(written, Written::Stored(_)), "{written:?}");
             }
             let seconds = begun.elapsed().as_secs_f64();
-            let rate = (BATCHES * ROWS) as f64 / seconds;
-            println!("{format} {pass}: {rate:.0} rows/s");
+            let busy = server_seconds(&mut connection) - busy;
+            let rows = (BATCHES * ROWS) as f64;
+            println!(
+                "{format} {pass}: {:.0} rows/s, {:.0} per second of the server's CPU time",
+                rows / seconds,
+                rows / busy
+            );
         }
     }
+}
+
+/// CPU time that the server has used.
+fn server_seconds(connection: &mut redis::Connection) -> f64 {
+    let info: String = redis::cmd("INFO")
+        .arg("cpu")
+        .query(connection)
+        .expect("INFO");
+    let of = |name: &str| {
+        let value = info.lines().find_map(|line| line.strip_prefix(name));
+        value
+            .and_then(|text| text.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    of("used_cpu_user:") + of("used_cpu_sys:")
 }
