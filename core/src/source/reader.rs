@@ -180,10 +180,11 @@ impl Reader {
             .map_err(|_| ConnectError::timeout(&self.url))?
             .map_err(failed)?;
         self.status.update(|status| status.is_streaming = true);
+        let catalog = self.url.connect_source(&self.application).await?;
         let mut stream = Stream {
             reader: self,
             assembler: Assembler::new(Limits::default(), tail),
-            catalog: None,
+            catalog: Some(catalog),
             type_names: HashMap::new(),
             passed: Lsn::ZERO,
         };
@@ -201,6 +202,7 @@ impl Reader {
                     event = client.recv() => event,
                     _ = feedback.tick() => {
                         self.release(&client, frontier);
+                        stream.check_session()?;
                         continue;
                     }
                 }
@@ -244,6 +246,7 @@ impl Reader {
 struct Stream<'a> {
     reader: &'a Reader,
     assembler: Assembler,
+    /// For questions about relations, and a sign of the server's life; absent after an error.
     catalog: Option<Session>,
     type_names: HashMap<(u32, i32), String>,
     /// The source holds nothing before it that the assembler has not seen.
@@ -290,6 +293,16 @@ impl Stream<'_> {
         }
         match arena {
             Some(arena) => self.append(arena).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A server that shuts down in order waits for its walsenders, and they wait until all that
+    /// they sent is confirmed, which the slot's position, behind on purpose, never says. Its other
+    /// sessions are ended first: then the stream has to go too.
+    fn check_session(&self) -> Result<(), SourceError> {
+        match self.catalog.as_ref().filter(|session| session.is_closed()) {
+            Some(_) => Err(SourceError::transient("the source ends its sessions")),
             None => Ok(()),
         }
     }
