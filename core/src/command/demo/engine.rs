@@ -46,7 +46,7 @@ impl Engine {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .process_group(0);
-        let process = Process::start("tahr run", &mut command, &folder.log("none"))?;
+        let process = Process::start("tahr run", &mut command, None)?;
         Ok(Self {
             process,
             state_dir: folder.state(),

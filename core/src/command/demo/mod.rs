@@ -161,11 +161,12 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
         return Ok(());
     }
     let names: Vec<_> = wrong.iter().map(|verdict| verdict.target).collect();
-    Err(
-        Error::failed(format!("not equal to the source: {}", names.join(", ")))
-            .hint("tahr demo --keep, and look at the rows named above")
-            .into(),
-    )
+    let error = Error::failed(format!("not equal to the source: {}", names.join(", ")));
+    Err(match options.keep {
+        true => error,
+        false => error.hint("tahr demo --keep, and look at the rows named above"),
+    }
+    .into())
 }
 
 fn heading(out: &mut Output, number: u32, text: &str) {

@@ -140,9 +140,8 @@ pub(super) async fn total(session: &Session, tables: &[Table]) -> Result<u64, Er
 
 /// A statement of the demo's that failed.
 pub(super) fn failed(what: &str, error: &tokio_postgres::Error) -> Error {
-    let text = match error.as_db_error() {
-        Some(error) => error.to_string(),
-        None => error.to_string(),
-    };
+    let text = error
+        .as_db_error()
+        .map_or_else(|| error.to_string(), ToString::to_string);
     Error::failed(format!("on the demo's database: {what}")).caused_by(text)
 }

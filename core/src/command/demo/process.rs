@@ -19,7 +19,8 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) struct Process {
     name: &'static str,
     child: Child,
-    log: PathBuf,
+    /// Where what it says is kept; none for one that says it to the user.
+    log: Option<PathBuf>,
     /// Asks it for an end in order.
     signal: Signal,
     patience: Duration,
@@ -37,14 +38,14 @@ impl Process {
         let file = std::fs::File::create(log).map_err(failed)?;
         let copy = file.try_clone().map_err(failed)?;
         command.stdin(Stdio::null()).stdout(copy).stderr(file);
-        Self::start(name, command, log)
+        Self::start(name, command, Some(log))
     }
 
-    /// Starts `command` as it is; `log` is where to look for what it says.
+    /// Starts `command` as it is; `log` is where it says things, if not to the user.
     pub(super) fn start(
         name: &'static str,
         command: &mut Command,
-        log: &Path,
+        log: Option<&Path>,
     ) -> Result<Self, Error> {
         let child = command
             .spawn()
@@ -53,7 +54,7 @@ impl Process {
         Ok(Self {
             name,
             child,
-            log: log.to_owned(),
+            log: log.map(Path::to_owned),
             signal: Signal::TERM,
             patience,
         })
@@ -105,7 +106,11 @@ impl Process {
     /// What happened to it, with the last that it said.
     pub(super) fn failure(&self, what: &str) -> Error {
         let error = Error::failed(format!("{} {what}", self.name));
-        let text = fs_err::read(&self.log).unwrap_or_default();
+        let text = self
+            .log
+            .as_ref()
+            .and_then(|log| fs_err::read(log).ok())
+            .unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text
             .lines()

@@ -44,7 +44,7 @@ impl Redis {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let mut process = Process::start("redis-server", &mut command, &log)?;
+        let mut process = Process::start("redis-server", &mut command, Some(&log))?;
         if let Some(mut stdin) = process.child().stdin.take() {
             let written = stdin.write_all(config.as_bytes());
             written.map_err(|error| Error::failed("configure redis-server").caused_by(error))?;
