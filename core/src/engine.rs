@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long lanes may finish what they are in before their writers are interrupted.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(4);
 
 /// All that an engine shows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -262,6 +262,7 @@ fn start_source(
                 sync: Arc::new(sync.clone()),
                 status: Arc::new(StatusCell::new(sync_name, target_name, &target.plugin)),
                 plugin,
+                state_dir: config.engine.state_dir.clone(),
                 options: serde_json::Value::Object(target.options.clone()),
                 stream: stream_id(sync_name, name, &opened.identity, &opened.slot),
                 tables: tables.cloned().collect(),

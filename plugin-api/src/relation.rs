@@ -127,6 +127,13 @@ pub struct Column {
     pub not_null: bool,
     /// Whether the source computes it (`GENERATED ALWAYS AS (…) STORED`).
     pub generated: bool,
+    /// Its number in the source's catalog, which outlives a rename; 0 where it isn't known.
+    #[serde(default)]
+    pub number: i16,
+    /// Whether rows from before the column was added may hold a value in it, as after
+    /// `ADD COLUMN … DEFAULT …`; from the catalog.
+    #[serde(default)]
+    pub filled: bool,
     /// Its place in the row as the source sends it; for the view only.
     #[doc(hidden)]
     pub source_index: u32,

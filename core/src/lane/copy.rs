@@ -22,13 +22,15 @@ use crate::{
 const ATTEMPTS: usize = 10;
 
 /// Copies `tables` into the target behind `writer` and notes in `routes` what each copy stands for.
+/// Returns the relations as they were copied.
 pub(super) fn copy_tables(
     setup: &Setup,
     writer: &mut RemoteWriter,
     routes: &mut Routes,
     mut tables: Vec<Table>,
     mode: LoadMode,
-) -> Result<(), WriteError> {
+) -> Result<Vec<Arc<Relation>>, WriteError> {
+    let mut copied = Vec::new();
     let loaders = open_loaders(setup)?;
     let mut progress = CopyProgress {
         tables: tables.len(),
@@ -50,7 +52,8 @@ pub(super) fn copy_tables(
                 .status
                 .update(|status| status.copy = Some(progress.clone()));
             match copy.table(writer, routes, &table, mode)? {
-                Outcome::Done => {
+                Outcome::Done(relation) => {
+                    copied.extend(relation);
                     routes.copied(source, copy.snapshot.copied_to());
                     progress.tables_done += 1;
                 }
@@ -75,7 +78,7 @@ pub(super) fn copy_tables(
             .map_err(of_source)?;
     }
     setup.status.update(|status| status.copy = None);
-    Ok(())
+    Ok(copied)
 }
 
 fn open_loaders(setup: &Setup) -> Result<Vec<Mutex<RemoteWriter>>, WriteError> {
@@ -101,13 +104,15 @@ fn take_snapshot(setup: &Setup) -> Result<Snapshot, WriteError> {
     setup.runtime.block_on(open).map_err(of_source)
 }
 
-async fn look_up(setup: &Setup, oids: &[u32]) -> Result<Vec<Table>, SourceError> {
+/// The tables of OIDs `oids` as they are now.
+pub(super) async fn look_up(setup: &Setup, oids: &[u32]) -> Result<Vec<Table>, SourceError> {
     let client = setup.url.connect_source(&setup.application).await?;
     catalog::by_oid(&client, oids).await
 }
 
 enum Outcome {
-    Done,
+    /// With the relation, where the lane has it.
+    Done(Option<Arc<Relation>>),
     Rewritten(String),
 }
 
@@ -127,36 +132,37 @@ impl Copy<'_> {
     ) -> Result<Outcome, WriteError> {
         let source = self.setup.relations.version_of(table.relation.clone());
         let Some(relation) = routes.relation(source.version)? else {
-            return Ok(Outcome::Done);
+            return Ok(Outcome::Done(None));
         };
         writer.prepare(&relation)?;
         writer.begin_load(&relation, mode)?;
-        let outcome = self.rows(table, &source, &relation)?;
-        if let Outcome::Done = outcome {
-            for loader in self.loaders {
-                let mut loader = loader.lock().unwrap_or_else(PoisonError::into_inner);
-                loader.flush(&Position::default())?;
-            }
-            writer.end_load(&relation, self.snapshot.copied_to())?;
-        } else {
+        let rewritten = self.rows(table, &source, &relation)?;
+        if let Some(reason) = rewritten {
             for loader in self.loaders {
                 loader
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .reset()?;
             }
+            Ok(Outcome::Rewritten(reason))
+        } else {
+            for loader in self.loaders {
+                let mut loader = loader.lock().unwrap_or_else(PoisonError::into_inner);
+                loader.flush(&Position::default())?;
+            }
+            writer.end_load(&relation, self.snapshot.copied_to())?;
+            Ok(Outcome::Done(Some(relation)))
         }
-        Ok(outcome)
     }
 
     /// Reads and loads all rows: ranges are read by as many sessions as there are workers, and
-    /// what they read is loaded by whichever loader is free.
+    /// what they read is loaded by whichever loader is free. Returns why, where it was rewritten.
     fn rows(
         &self,
         table: &Table,
         source: &Arc<Relation>,
         relation: &Arc<Relation>,
-    ) -> Result<Outcome, WriteError> {
+    ) -> Result<Option<String>, WriteError> {
         let setup = self.setup;
         let workers = setup.sync.copy_workers.max(1) as usize;
         let tables = [table.clone()];
@@ -195,7 +201,7 @@ impl Copy<'_> {
             });
             loaded?;
             let rewritten = reading.map_err(of_source)?.into_iter().flatten().next();
-            Ok(rewritten.map_or(Outcome::Done, Outcome::Rewritten))
+            Ok(rewritten)
         })
     }
 

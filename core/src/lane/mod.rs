@@ -28,6 +28,7 @@ mod feed;
 mod probe;
 mod retry;
 mod route;
+mod shape;
 mod state;
 mod stream;
 mod view;

@@ -3,24 +3,26 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fmt,
+    path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use tahr_plugin_api::{
-    Batch, Checkpoint, ErrorKind, LoadMode, Lsn, Part, Position, Role, StreamId, TableName,
-    WriteError, Written,
+    Batch, Change, Checkpoint, ErrorKind, LoadMode, Lsn, Part, Position, Relation, Role, StreamId,
+    TableName, WriteError, Written,
     abi::{Canceller, HostCalls, RemoteWriter},
 };
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
 use super::{
-    copy::copy_tables,
+    copy::{copy_tables, look_up, of_source},
     feed::{self, Fed, Feed},
     retry::Backoff,
     route::Routes,
+    shape::Shapes,
     state::{Fault, State, StatusCell},
 };
 use crate::{
@@ -50,6 +52,8 @@ pub struct Setup {
     pub plugin: Plugin,
     /// The target's options.
     pub options: serde_json::Value,
+    /// Where the engine keeps what must outlive it.
+    pub state_dir: PathBuf,
     /// Which stream it is.
     pub stream: StreamId,
     /// The source's tables that the sync selects.
@@ -139,6 +143,7 @@ impl Lane {
             writer: None,
             canceller: Arc::clone(&canceller),
             prepared: HashSet::new(),
+            shapes: None,
             single_until: None,
             reached: None,
             had_checkpoint: false,
@@ -185,6 +190,8 @@ struct Worker {
     routes: Routes,
     writer: Option<RemoteWriter>,
     canceller: Arc<std::sync::Mutex<Option<Canceller>>>,
+    /// What the tables looked like when the target was made ready for them; read when needed.
+    shapes: Option<Shapes>,
     /// Relation versions that the target is ready for.
     prepared: HashSet<u32>,
     /// Transactions are given one by one up to here, since one of them was rejected.
@@ -304,11 +311,16 @@ impl Worker {
         self.forget_left_tables(writer, &copied_to)?;
         let is_resync = matches!(mode, Some(LoadMode::Replace));
         let mut missing = Vec::new();
+        let mut changed = Vec::new();
+        let reshaped = self.reshaped_while_away()?;
         for table in &self.setup.tables {
             let source = &table.relation.source;
             match copied_to.get(&source.to_string()) {
                 Some(&lsn) if lsn != Lsn::ZERO && !is_resync => {
                     self.routes.copied(source.clone(), lsn);
+                    if reshaped.contains(&table.relation.oid) {
+                        changed.push(table.clone());
+                    }
                 }
                 _ => missing.push(table.clone()),
             }
@@ -325,9 +337,15 @@ impl Worker {
             });
             let tables = missing.len();
             tracing::info!(lane = %self.setup.name(), tables, "copying");
-            copy_tables(&self.setup, writer, &mut self.routes, missing, mode)?;
+            self.copy(writer, missing, mode)?;
             tracing::info!(lane = %self.setup.name(), tables, "copied");
             self.backoff.succeeded();
+        }
+        if !changed.is_empty() {
+            self.setup
+                .status
+                .update(|status| status.state = State::Copying);
+            self.copy(writer, changed, LoadMode::Replace)?;
         }
         self.setup.status.update(|status| {
             status.state = State::Streaming;
@@ -335,6 +353,52 @@ impl Worker {
             status.passed = position.lsn;
         });
         self.stream(writer, &mut feed)
+    }
+
+    fn copy(
+        &mut self,
+        writer: &mut RemoteWriter,
+        tables: Vec<Table>,
+        mode: LoadMode,
+    ) -> Result<(), WriteError> {
+        for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
+            self.ready(&relation)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the target is ready for `relation`.
+    fn ready(&mut self, relation: &Relation) -> Result<(), WriteError> {
+        self.prepared.insert(relation.version);
+        let source = self.setup.relations.get(relation.version);
+        if let (Some(shapes), Some(source)) = (&mut self.shapes, source) {
+            let noted = shapes.note(relation, &source);
+            noted.map_err(|error| WriteError::transient(format!("state folder: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// OIDs of the tables whose values were changed by their schema while no engine ran: the
+    /// stream will not bring them. Looks once, at the start.
+    fn reshaped_while_away(&mut self) -> Result<HashSet<u32>, WriteError> {
+        let mut reshaped = HashSet::new();
+        if self.shapes.is_some() {
+            return Ok(reshaped);
+        }
+        let setup = &self.setup;
+        let shapes = Shapes::load(&setup.state_dir, &setup.stream.sync, &setup.target);
+        for table in &setup.tables {
+            let source = setup.relations.version_of(table.relation.clone());
+            let Some(relation) = self.routes.relation(source.version)? else {
+                continue;
+            };
+            if let Some(reason) = shapes.reason(&relation) {
+                tracing::info!(lane = %setup.name(), "{reason}; copying it again");
+                reshaped.insert(relation.oid);
+            }
+        }
+        self.shapes = Some(shapes);
+        Ok(reshaped)
     }
 
     /// A table that has left the sync, or the source, is not kept current any more: were it to come
@@ -529,8 +593,29 @@ impl Worker {
     fn prepare(&mut self, writer: &mut RemoteWriter, batch: &Batch) -> Result<bool, WriteError> {
         let mut starts_over = false;
         for relation in feed::relations(batch) {
-            if self.prepared.contains(&relation.version) {
+            let is_its = |change: Change<'_>| change.relation().version == relation.version;
+            // A version that only older changes have, which the copy holds, may be long gone.
+            if self.prepared.contains(&relation.version) || !batch.changes().any(is_its) {
                 continue;
+            }
+            let reason = self
+                .shapes
+                .as_ref()
+                .and_then(|shapes| shapes.reason(relation));
+            if let Some(reason) = reason {
+                let oids = [relation.oid];
+                let tables = self.setup.runtime.block_on(look_up(&self.setup, &oids));
+                let tables = tables.map_err(of_source)?;
+                if !tables.is_empty() {
+                    tracing::info!(lane = %self.setup.name(), "{reason}; copying it again");
+                    writer.reset()?;
+                    writer.checkpoint(&self.setup.stream)?;
+                    self.setup
+                        .status
+                        .update(|status| status.state = State::Copying);
+                    self.copy(writer, tables, LoadMode::Replace)?;
+                    return Ok(true);
+                }
             }
             let is_open = matches!(batch.part(), Part::Middle | Part::Last);
             let capabilities = &self.setup.plugin.description.capabilities;
@@ -546,7 +631,7 @@ impl Worker {
                 starts_over = true;
             }
             writer.prepare(relation)?;
-            self.prepared.insert(relation.version);
+            self.ready(relation)?;
         }
         Ok(starts_over)
     }

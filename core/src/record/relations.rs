@@ -101,6 +101,8 @@ pub fn reconcile(
                 in_identity: column.in_key,
                 not_null: known.is_some_and(|known| known.not_null),
                 generated: known.is_some_and(|known| known.generated),
+                number: known.map_or(0, |known| known.number),
+                filled: known.is_some_and(|known| known.filled),
                 source_index,
             }
         })

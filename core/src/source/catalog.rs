@@ -68,7 +68,9 @@ ORDER BY 2, 3";
 
 const COLUMNS: &str = "
 SELECT attrelid, attnum, attname::text, atttypid, atttypmod, attnotnull, attgenerated::text <> '',
-       pg_catalog.format_type(atttypid, atttypmod)
+       pg_catalog.format_type(atttypid, atttypmod),
+       CASE WHEN atthasmissing THEN attmissingval::text <> '{NULL}'
+            ELSE atthasdef OR attidentity <> '' END
 FROM pg_catalog.pg_attribute
 WHERE attrelid = ANY ($1) AND attnum > 0 AND NOT attisdropped
 ORDER BY attrelid, attnum";
@@ -216,6 +218,8 @@ fn table(facts: &Row, columns: &[Row], keys: &[Row], kinds: &HashMap<u32, ValueK
             in_identity: in_identity(row),
             not_null: row.get(5),
             generated: false,
+            number: row.get(1),
+            filled: row.get(8),
             source_index: u32::try_from(place).unwrap_or(u32::MAX),
         }
     };

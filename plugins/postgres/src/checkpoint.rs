@@ -60,7 +60,11 @@ impl CheckpointRows {
         if found.get(0) {
             return Ok(());
         }
-        let created = client.batch_execute(CREATE).await;
+        let created = match client.batch_execute(CREATE).await {
+            // Another lane has made it at the same moment.
+            Err(error) if matches!(code(&error), "23505" | "42P07") => Ok(()),
+            created => created,
+        };
         created.map_err(|error| {
             let error = failed(&error);
             let hint = format!("as the target's owner: {CREATE}; and grant the role its use");

@@ -36,7 +36,10 @@ pub(crate) fn explain(error: &Error, doing: &str) -> WriteError {
 fn explain_db(error: &DbError, doing: &str) -> WriteError {
     let code = error.code().code();
     let text = format!("{doing}: {}", message(error));
-    let mut result = if is_transient(code) {
+    // Two lanes that make the same schema or table at the same moment: one comes second.
+    let is_race = matches!(code, "42P06" | "42P07")
+        || (code == "23505" && error.schema() == Some("pg_catalog"));
+    let mut result = if is_transient(code) || is_race {
         WriteError::transient(text)
     } else if code.starts_with("XX") {
         WriteError::fatal(text)

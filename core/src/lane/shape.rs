@@ -1,0 +1,247 @@
+//! What the tables of a lane looked like when the target was made ready for them.
+//!
+//! The stream tells of changed rows, not of values that a changed schema brings: a column added
+//! with a default, a type changed with its values, a column dropped and another added under its
+//! name. What the lane saw last of each table is kept in the state folder, so that such a table is
+//! noticed, also after a restart, and copied again. Without the file nothing is noticed once.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tahr_plugin_api::{Column, Relation};
+
+/// The shapes of one lane's tables, by their name in the source.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    path: PathBuf,
+    known: BTreeMap<String, Shape>,
+}
+
+/// One table as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Shape {
+    /// The highest number of any column of the source, excluded ones too.
+    highest: i16,
+    columns: Vec<ColumnShape>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ColumnShape {
+    number: i16,
+    name: String,
+    type_oid: u32,
+    type_modifier: i32,
+}
+
+impl Shapes {
+    /// The shapes of the lane from `sync` to `target`, as an earlier run left them.
+    pub(super) fn load(state_dir: &Path, sync: &str, target: &str) -> Self {
+        let path = state_dir
+            .join("lanes")
+            .join(format!("{sync}.{target}.json"));
+        let known = match fs_err::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                tracing::warn!(path = %path.display(), %error, "shapes of tables can't be read");
+                BTreeMap::new()
+            }),
+            Err(_) => BTreeMap::new(),
+        };
+        Self { path, known }
+    }
+
+    /// Why `relation` has to be copied again, as the stream doesn't bring its values; none where it
+    /// does, or where the table was not seen before.
+    pub(super) fn reason(&self, relation: &Relation) -> Option<String> {
+        let shape = self.known.get(&relation.source.to_string())?;
+        let table = &relation.source;
+        relation.columns.iter().find_map(|column| {
+            let name = &column.name;
+            match shape.find(column) {
+                Some(known) if widens(known, column) => None,
+                Some(_) => Some(format!("column \"{name}\" of {table} has another type")),
+                None if shape.columns.iter().any(|known| known.name == *name) => Some(format!(
+                    "column \"{name}\" of {table} was dropped and added again"
+                )),
+                None if column.filled || shape.held(column) => Some(format!(
+                    "column \"{name}\" was added to {table} with values in it"
+                )),
+                None => None,
+            }
+        })
+    }
+
+    /// Notes that the target is ready for `relation`, which is `source` under the lane's rules.
+    ///
+    /// # Errors
+    ///
+    /// The state folder can't be written.
+    pub(super) fn note(&mut self, relation: &Relation, source: &Relation) -> io::Result<()> {
+        let columns = relation.columns.iter().map(|column| ColumnShape {
+            number: column.number,
+            name: column.name.clone(),
+            type_oid: column.type_oid,
+            type_modifier: column.type_modifier,
+        });
+        let highest = source
+            .columns
+            .iter()
+            .map(|column| column.number)
+            .max()
+            .unwrap_or(0);
+        let name = relation.source.to_string();
+        let shape = Shape {
+            highest,
+            columns: columns.collect(),
+        };
+        if self.known.get(&name) == Some(&shape) {
+            return Ok(());
+        }
+        self.known.insert(name, shape);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        fs_err::create_dir_all(folder)?;
+        // Whole or not at all, whenever the engine is killed.
+        let new = self.path.with_extension("new");
+        fs_err::write(&new, serde_json::to_vec_pretty(&self.known)?)?;
+        fs_err::rename(&new, &self.path)
+    }
+}
+
+impl Shape {
+    /// The same column as it was: by its number where both are known, which outlives a rename.
+    fn find(&self, column: &Column) -> Option<&ColumnShape> {
+        self.columns
+            .iter()
+            .find(|known| match (known.number, column.number) {
+                (0, _) | (_, 0) => known.name == column.name,
+                (known, now) => known == now,
+            })
+    }
+
+    /// Whether the source had the column then, and the lane left it out.
+    fn held(&self, column: &Column) -> bool {
+        column.number != 0 && column.number <= self.highest
+    }
+}
+
+/// Whether every value of the column reads the same under its new type. A rewrite that alters
+/// values under the same type can't be seen by anybody.
+fn widens(known: &ColumnShape, column: &Column) -> bool {
+    const INTS: [u32; 3] = [21, 23, 20];
+    const TEXTS: [u32; 2] = [1043, 25];
+    const NUMERIC: u32 = 1700;
+    let (old, new) = (known.type_oid, column.type_oid);
+    let (old_modifier, new_modifier) = (known.type_modifier, column.type_modifier);
+    let place = |types: &[u32], oid| types.iter().position(|&known| known == oid);
+    if let (Some(old), Some(new)) = (place(&INTS, old), place(&INTS, new)) {
+        return new >= old;
+    }
+    if place(&TEXTS, old).is_some() && place(&TEXTS, new).is_some() {
+        return new_modifier == -1 || (old_modifier != -1 && new_modifier >= old_modifier);
+    }
+    if (old, new) == (NUMERIC, NUMERIC) && old_modifier != -1 && new_modifier != -1 {
+        let (precision, scale) = (new_modifier >> 16, new_modifier & 0xFFFF);
+        return scale == old_modifier & 0xFFFF && precision >= old_modifier >> 16;
+    }
+    (old, old_modifier) == (new, new_modifier)
+}
+
+#[cfg(test)]
+mod tests {
+    use tahr_plugin_api::TableName;
+
+    use super::*;
+
+    fn column(number: i16, name: &str, type_oid: u32, type_modifier: i32) -> Column {
+        let name = name.to_owned();
+        Column {
+            number,
+            name,
+            type_oid,
+            type_modifier,
+            ..Column::default()
+        }
+    }
+
+    fn table(columns: Vec<Column>) -> Relation {
+        Relation {
+            source: TableName::new("public", "t"),
+            columns,
+            ..Relation::default()
+        }
+    }
+
+    fn reason(then: Vec<Column>, now: Vec<Column>) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let then = table(then);
+        let mut shapes = Shapes::load(folder.path(), "s", "t");
+        assert_eq!(shapes.reason(&table(now.clone())), None, "never seen");
+        shapes.note(&then, &then).unwrap();
+        Shapes::load(folder.path(), "s", "t").reason(&table(now))
+    }
+
+    #[test]
+    fn a_column_added_without_values_or_dropped_or_widened_needs_no_copy() {
+        let id = || column(1, "id", 23, -1);
+        let text = |modifier| column(2, "name", 1043, modifier);
+        assert_eq!(reason(vec![id()], vec![id(), column(3, "n", 23, -1)]), None);
+        assert_eq!(reason(vec![id(), text(14)], vec![id()]), None);
+        assert_eq!(
+            reason(
+                vec![id(), text(14)],
+                vec![column(1, "id", 20, -1), text(24)]
+            ),
+            None
+        );
+        assert_eq!(
+            reason(vec![text(14)], vec![column(2, "name", 25, -1)]),
+            None
+        );
+        // The writers see to renames.
+        assert_eq!(
+            reason(vec![text(14)], vec![column(2, "label", 1043, 14)]),
+            None
+        );
+    }
+
+    #[test]
+    fn values_that_the_stream_does_not_bring_need_a_copy() {
+        let id = || column(1, "id", 23, -1);
+        let filled = Column {
+            filled: true,
+            ..column(3, "n", 23, -1)
+        };
+        let cases = [
+            (vec![id()], vec![id(), filled], "with values"),
+            (
+                vec![id(), column(2, "n", 23, -1)],
+                vec![id(), column(3, "n", 23, -1)],
+                "again",
+            ),
+            (vec![column(1, "id", 20, -1)], vec![id()], "another type"),
+            (
+                vec![column(1, "at", 1184, -1)],
+                vec![column(1, "at", 1082, -1)],
+                "another type",
+            ),
+            (
+                vec![column(1, "p", 1700, 655_366)],
+                vec![column(1, "p", 1700, 655_365)],
+                "another",
+            ),
+            // Excluded until now.
+            (
+                vec![column(3, "c", 23, -1)],
+                vec![column(2, "b", 23, -1), column(3, "c", 23, -1)],
+                "with values",
+            ),
+        ];
+        for (then, now, expected) in cases {
+            let reason = reason(then, now).expect(expected);
+            assert!(reason.contains(expected), "{reason}");
+        }
+    }
+}
