@@ -18,6 +18,7 @@ use crate::{
     Error, Faults, cli,
     config::{Config, Sync},
     control::{StateLock, socket_path},
+    lane::shapes_path,
     plugin::Registry,
 };
 
@@ -146,7 +147,13 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
     let state_dir = &plan.config.engine.state_dir;
     let log = state_dir.join("log");
     let is_all = plan.rest.syncs.is_empty();
+    for (name, sync) in &plan.dropped {
+        for target in &sync.targets {
+            remove(&shapes_path(state_dir, name, target))?;
+        }
+    }
     if is_all {
+        remove(&state_dir.join("lanes"))?;
         remove(&log)?;
         remove(&socket_path(state_dir))?;
         lock.remove(state_dir)?;

@@ -12,7 +12,7 @@ use tahr_plugin_api::{
 };
 use tokio::sync::mpsc;
 
-use super::{route::Routes, state::CopyProgress, worker::Setup};
+use super::{route::Routes, setup::Setup, state::CopyProgress};
 use crate::{
     record::{CopyDecoder, Limits},
     source::{Blocker, Copied, CopyRange, Snapshot, SourceError, Table, Worker, catalog},

@@ -22,12 +22,15 @@
 //! asked without any by [`views`], [`probe()`] and [`Claims`]: by the engine before it starts them,
 //! and by `tahr check`.
 
+mod apply;
+mod begin;
 mod claims;
 mod copy;
 mod feed;
 mod probe;
 mod retry;
 mod route;
+mod setup;
 mod shape;
 mod state;
 mod stream;
@@ -37,7 +40,9 @@ mod worker;
 pub use claims::Claims;
 pub use probe::{open_writer, probe};
 pub use route::Routes;
+pub use setup::Setup;
+pub use shape::shapes_path;
 pub use state::{CopyProgress, Fault, State, Status, StatusCell};
 pub use stream::stream_id;
 pub use view::{View, views};
-pub use worker::{Lane, Setup};
+pub use worker::Lane;

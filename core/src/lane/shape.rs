@@ -37,12 +37,18 @@ struct ColumnShape {
     type_modifier: i32,
 }
 
+/// Where the shapes of the lane from `sync` to `target` are kept; `tahr drop` removes them.
+#[must_use]
+pub fn shapes_path(state_dir: &Path, sync: &str, target: &str) -> PathBuf {
+    state_dir
+        .join("lanes")
+        .join(format!("{sync}.{target}.json"))
+}
+
 impl Shapes {
     /// The shapes of the lane from `sync` to `target`, as an earlier run left them.
     pub(super) fn load(state_dir: &Path, sync: &str, target: &str) -> Self {
-        let path = state_dir
-            .join("lanes")
-            .join(format!("{sync}.{target}.json"));
+        let path = shapes_path(state_dir, sync, target);
         let known = match fs_err::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 tracing::warn!(path = %path.display(), %error, "shapes of tables can't be read");

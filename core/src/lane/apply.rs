@@ -1,0 +1,295 @@
+//! The stream into the writer: batches are written, stored, and answered for.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tahr_plugin_api::{
+    Batch, Change, ErrorKind, LoadMode, Part, Position, WriteError, Written, abi::RemoteWriter,
+};
+
+use super::{
+    copy::{look_up, of_source},
+    feed::{self, Fed, Feed},
+    state::State,
+    worker::{Flow, Worker},
+};
+
+/// A lane that holds everything stores a bare advance of its position after this much of the
+/// source's log, or this long, so that the source needs to keep less.
+const ADVANCE_BYTES: u64 = 16 << 20;
+const ADVANCE_AFTER: Duration = Duration::from_secs(60);
+/// Changes and transactions given to the writer and not stored yet.
+#[derive(Default)]
+struct Given {
+    changes: u64,
+    transactions: u64,
+}
+impl Worker {
+    pub(super) fn stream(
+        &mut self,
+        writer: &mut RemoteWriter,
+        feed: &mut Feed,
+    ) -> Result<Flow, WriteError> {
+        let limits = feed::Limits {
+            rows: self.setup.sync.max_batch_rows as usize,
+            bytes: usize::try_from(self.setup.sync.max_batch_bytes).unwrap_or(usize::MAX),
+            delay: self.setup.sync.max_delay,
+        };
+        let mut given = Given::default();
+        let mut is_accepted = false;
+        let mut advanced = Instant::now();
+        loop {
+            let single = self
+                .single_until
+                .as_ref()
+                .is_some_and(|until| feed.at() < until);
+            let patience = if is_accepted && !feed.is_open() {
+                Duration::ZERO
+            } else {
+                Duration::from_secs(1)
+            };
+            match feed.next(&mut self.routes, limits, single, patience)? {
+                Fed::Stopped => {
+                    self.finish(writer, feed, is_accepted)?;
+                    return Ok(Flow::Stopped);
+                }
+                Fed::Tail(at) => {
+                    if feed.is_open() {
+                        continue;
+                    }
+                    // A checkpoint inside a transaction that has nothing for the lane so far would
+                    // be one inside a transaction that the target never saw begin.
+                    let at = if at.is_inside() {
+                        feed.given().clone()
+                    } else {
+                        at
+                    };
+                    let behind = at.lsn.bytes_since(feed.given().lsn);
+                    let is_due = behind >= ADVANCE_BYTES || advanced.elapsed() >= ADVANCE_AFTER;
+                    if is_accepted || (is_due && at > *feed.given()) {
+                        if self.flush(writer, feed, &at, &mut given)? {
+                            return Ok(Flow::Again);
+                        }
+                        advanced = Instant::now();
+                        is_accepted = false;
+                    }
+                    // Whatever failed before is behind it.
+                    if self.reached.as_ref().is_none_or(|reached| at >= *reached) {
+                        self.backoff.succeeded();
+                    }
+                    self.setup.status.update(|status| {
+                        status.passed = at.lsn;
+                        status.lag_seconds = 0.0;
+                    });
+                }
+                Fed::Batch {
+                    batch,
+                    changes,
+                    transactions,
+                } => {
+                    // Tables are altered between transactions, where the target can't do it inside.
+                    if is_accepted
+                        && matches!(batch.part(), Part::Whole | Part::First)
+                        && !self.setup.plugin.description.capabilities.transactional_ddl
+                        && feed::relations(&batch).any(|new| !self.prepared.contains(&new.version))
+                        && self.flush(writer, feed, batch.previous(), &mut given)?
+                    {
+                        return Ok(Flow::Again);
+                    }
+                    if self.prepare(writer, &batch)? {
+                        return Ok(Flow::Again);
+                    }
+                    self.reached = self.reached.take().max(Some(batch.position().clone()));
+                    given.changes += changes;
+                    given.transactions += transactions;
+                    let written = match writer.write(&batch) {
+                        Ok(written) => written,
+                        Err(error) => return self.refused(error, &batch, transactions),
+                    };
+                    if self.moved(&written, batch.previous(), batch.position())? {
+                        return Ok(Flow::Again);
+                    }
+                    is_accepted = written == Written::Accepted;
+                    if let Written::Stored(position) = written {
+                        advanced = Instant::now();
+                        let lag = seconds_since_commit(&batch);
+                        self.stored(&position, std::mem::take(&mut given), lag);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stores what was accepted, and `at`; whether the lane has to start over from its checkpoint.
+    fn flush(
+        &mut self,
+        writer: &mut RemoteWriter,
+        feed: &mut Feed,
+        at: &Position,
+        given: &mut Given,
+    ) -> Result<bool, WriteError> {
+        self.reached = self.reached.take().max(Some(at.clone()));
+        let flushed = writer.flush(at)?;
+        if self.moved(&flushed, feed.given(), at)? {
+            return Ok(true);
+        }
+        feed.advanced(at.clone());
+        self.stored(at, std::mem::take(given), None);
+        Ok(false)
+    }
+
+    /// Makes the target ready for relations that `batch` brings for the first time; whether the
+    /// lane has to start over from its checkpoint.
+    fn prepare(&mut self, writer: &mut RemoteWriter, batch: &Batch) -> Result<bool, WriteError> {
+        let mut starts_over = false;
+        for relation in feed::relations(batch) {
+            let is_its = |change: Change<'_>| change.relation().version == relation.version;
+            // A version that only older changes have, which the copy holds, may be long gone.
+            if self.prepared.contains(&relation.version) || !batch.changes().any(is_its) {
+                continue;
+            }
+            let reason = self
+                .shapes
+                .as_ref()
+                .and_then(|shapes| shapes.reason(relation));
+            if let Some(reason) = reason {
+                let oids = [relation.oid];
+                let tables = self.setup.runtime.block_on(look_up(&self.setup, &oids));
+                let tables = tables.map_err(of_source)?;
+                if !tables.is_empty() {
+                    tracing::info!(lane = %self.setup.name(), "{reason}; copying it again");
+                    writer.reset()?;
+                    writer.checkpoint(&self.setup.stream)?;
+                    self.setup
+                        .status
+                        .update(|status| status.state = State::Copying);
+                    self.copy(writer, tables, LoadMode::Replace)?;
+                    return Ok(true);
+                }
+            }
+            let is_open = matches!(batch.part(), Part::Middle | Part::Last);
+            let capabilities = &self.setup.plugin.description.capabilities;
+            // The target's own DDL would commit half of the open transaction: take it back, make
+            // the table ready, and play the transaction again from the log.
+            if is_open
+                && capabilities.transactions
+                && !capabilities.transactional_ddl
+                && !starts_over
+            {
+                writer.reset()?;
+                writer.checkpoint(&self.setup.stream)?;
+                starts_over = true;
+            }
+            writer.prepare(relation)?;
+            self.ready(relation)?;
+        }
+        Ok(starts_over)
+    }
+
+    /// After a batch was refused: one of several transactions is to blame, and the good ones among
+    /// them are to be stored first.
+    fn refused(
+        &mut self,
+        error: WriteError,
+        batch: &Batch,
+        transactions: u64,
+    ) -> Result<Flow, WriteError> {
+        if error.kind != ErrorKind::Rejected || transactions < 2 {
+            return Err(error);
+        }
+        tracing::debug!(lane = %self.setup.name(), transactions, %error, "giving them one by one");
+        self.single_until = Some(batch.position().clone());
+        Ok(Flow::Again)
+    }
+
+    /// Whether the checkpoint was not where it was left. Behind is a matter of looking and playing
+    /// again; ahead means that somebody else writes here.
+    fn moved(
+        &self,
+        written: &Written,
+        previous: &Position,
+        position: &Position,
+    ) -> Result<bool, WriteError> {
+        match written {
+            Written::Moved(Some(found)) if found > previous && found != position => {
+                Err(other_engine(found, previous))
+            }
+            Written::Moved(found) => {
+                let found = found
+                    .as_ref()
+                    .map_or_else(|| "nothing".to_owned(), Position::to_string);
+                tracing::warn!(lane = %self.setup.name(), %found, expected = %previous,
+                    "target's checkpoint has moved; looking at it again");
+                Ok(true)
+            }
+            Written::Accepted | Written::Stored(_) => Ok(false),
+        }
+    }
+
+    fn stored(&mut self, position: &Position, given: Given, lag: Option<f64>) {
+        self.setup.log.stored(self.setup.id, position.clone());
+        self.backoff.succeeded();
+        if self
+            .single_until
+            .as_ref()
+            .is_some_and(|until| position >= until)
+        {
+            self.single_until = None;
+        }
+        self.setup.status.update(|status| {
+            status.stored = Some(position.clone());
+            status.passed = position.lsn;
+            status.changes += given.changes;
+            status.transactions += given.transactions;
+            if let Some(lag) = lag {
+                status.lag_seconds = lag;
+            }
+        });
+    }
+
+    /// At a clean stop: what was accepted is stored, and how far the source was read; an open part
+    /// of a transaction is given up and comes again.
+    fn finish(
+        &mut self,
+        writer: &mut RemoteWriter,
+        feed: &Feed,
+        is_accepted: bool,
+    ) -> Result<(), WriteError> {
+        if feed.is_open() {
+            return if is_accepted { writer.reset() } else { Ok(()) };
+        }
+        let at = feed.at();
+        if is_accepted || (at > feed.given() && !at.is_inside()) {
+            let target = if at.is_inside() { feed.given() } else { at };
+            if let Written::Stored(position) = writer.flush(target)? {
+                self.stored(&position, Given::default(), None);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The target is further than this engine can have brought it.
+pub(super) fn other_engine(found: &Position, previous: &Position) -> WriteError {
+    WriteError::rejected(format!(
+        "target's checkpoint is at {found}, ahead of this engine's {previous}: \
+         another engine writes to this target"
+    ))
+    .hint("stop the other engine, or give one of them another sync name")
+}
+/// Seconds since the source committed the last transaction of `batch`, by both clocks.
+fn seconds_since_commit(batch: &Batch) -> Option<f64> {
+    const EPOCH_2000: f64 = 946_684_800.0;
+    let segment = batch.segments().last()?;
+    let change = segment
+        .arena
+        .changes()
+        .get((segment.end as usize).checked_sub(1)?)?;
+    let commit = segment.arena.transactions()[change.transaction as usize].commit_time;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()?
+        .as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "shown to a tenth of a second")]
+    let commit = commit as f64 / 1e6 + EPOCH_2000;
+    Some((now - commit).max(0.0))
+}
