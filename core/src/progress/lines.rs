@@ -256,7 +256,10 @@ mod tests {
     #[test]
     fn a_fault_is_shown_with_its_hint_and_only_while_it_matters() {
         let parked = Status {
-            fault: fault("table t\nis gone", "CREATE TABLE t ();\ntahr resume shop"),
+            fault: fault(
+                "table t\nis gone",
+                "CREATE TABLE t ();\ntahr stop; tahr run",
+            ),
             ..lane("a", State::Parked)
         };
         assert_eq!(
@@ -264,7 +267,7 @@ mod tests {
             [
                 "shop/a  parked     table t is gone (0 s ago)",
                 "        hint:      CREATE TABLE t ();",
-                "                   tahr resume shop",
+                "                   tahr stop; tahr run",
             ]
         );
         let healed = Status {

@@ -6,7 +6,7 @@
 use tahr_plugin_api::{Checkpoint, Lsn, Position, StreamId, WriteError};
 use tokio_postgres::{Client, Error};
 
-use crate::error::{code, explain};
+use crate::error::{COPY_ANEW, code, explain};
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS public.tahr_checkpoint (\
     sync text NOT NULL, source text NOT NULL, \"table\" text NOT NULL, \
@@ -91,7 +91,7 @@ impl CheckpointRows {
         };
         let damaged = |what: String| {
             WriteError::rejected(format!("table \"public.tahr_checkpoint\": {what}"))
-                .hint("`tahr resync` makes the checkpoint anew")
+                .hint(COPY_ANEW)
         };
         let mut checkpoint: Option<Checkpoint> = None;
         for row in rows {

@@ -97,15 +97,19 @@ fn message(error: &DbError) -> String {
     condition.to_owned()
 }
 
+/// What mends a target that others have changed.
+pub(crate) const COPY_ANEW: &str = "to copy the sync's tables anew: `tahr drop SYNC`, set \
+    `existing = \"replace\"` in the sync, `tahr run`";
+
 fn hint(error: &DbError) -> Option<String> {
     Some(match error.code().code() {
-        "23505" => "the target holds a row that the stream didn't put there: `tahr verify` finds \
-                    it, `tahr resync` copies the table anew"
-            .to_owned(),
+        "23505" => {
+            format!("the target holds a row that the stream didn't put there; {COPY_ANEW}")
+        }
         "23503" => "set session_replication_role = \"replica\", or replicate the table that is \
                     referenced too"
             .to_owned(),
-        "42501" => "grant the role what it lacks, then `tahr resume`".to_owned(),
+        "42501" => "grant the role what it lacks, and start tahr anew".to_owned(),
         "0A000" if error.message().contains("truncate") => {
             "a table outside of the sync references it: add that table to the sync, or drop the \
              foreign key on the target"

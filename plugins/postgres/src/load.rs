@@ -64,7 +64,7 @@ impl Target {
                         relation.target
                     ))
                     .hint(format!(
-                        "TRUNCATE {name}, or keep them until they are replaced: `tahr resync`"
+                        "TRUNCATE {name}, or set `existing = \"replace\"` in the sync to replace them"
                     ))
                     .table(relation.target.to_string()));
                 }

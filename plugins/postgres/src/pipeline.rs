@@ -12,7 +12,7 @@ use tahr_plugin_api::{Host, WriteError};
 use tokio_postgres::Error;
 
 use crate::{
-    error::{NO_ROW, code, explain},
+    error::{COPY_ANEW, NO_ROW, code, explain},
     table::Table,
 };
 
@@ -61,7 +61,7 @@ impl Failure<'_> {
             WriteError::rejected(format!(
                 "table \"{target}\" has no row that the update or delete is for"
             ))
-            .hint("`tahr verify` shows what differs, `tahr resync` copies the table anew")
+            .hint(COPY_ANEW)
         } else {
             explain(&self.error, &format!("table \"{target}\""))
         };

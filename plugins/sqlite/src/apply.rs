@@ -168,10 +168,10 @@ impl<'a> TableStatements<'a> {
                 "a row of table {:?} is missing that an update changes in part",
                 plan.table
             ))
-            .hint(format!(
-                "the table was changed by others; copy it again: tahr resync SYNC/TARGET {}",
-                relation.source
-            ))
+            .hint(
+                "the table was changed by others; to copy the sync's tables anew: `tahr drop SYNC`, \
+                 set `existing = \"replace\"` in the sync, `tahr run`",
+            )
             .table(&plan.table)),
             _ => Ok(()),
         }

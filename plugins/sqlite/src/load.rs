@@ -32,7 +32,7 @@ pub(crate) fn begin(
         return Err(
             WriteError::rejected(format!("table {table:?} holds rows already"))
                 .hint(format!(
-                    "DELETE FROM {}; or copy over it: tahr resync",
+                    "DELETE FROM {}; or set `existing = \"replace\"` in the sync to replace them",
                     quote(&table)
                 ))
                 .table(table),
