@@ -49,10 +49,12 @@ async fn backlog(source: &Postgres) {
         };
         let engine = engine(&database, target, &options);
         engine.run_once().assert_success();
-        let slot = format!("raw_{target}_{}", engine.name());
+        let slots = ["before", "after"].map(|when| format!("raw_{when}_{}", engine.name()));
         let publication = format!("tahr_{}_s", engine.name());
-        let made = format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')");
-        database.query(&made).await;
+        for slot in &slots {
+            let made = format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')");
+            database.query(&made).await;
+        }
         database
             .execute(&format!(
                 "INSERT INTO items SELECT i, 'name of item ' || i, i * 1.25, i % 2 = 0,
@@ -61,10 +63,7 @@ async fn backlog(source: &Postgres) {
             ))
             .await;
         let end = database.value("SELECT pg_current_wal_lsn()").await;
-        let raw = receive(&database, &slot, &publication, &end);
-        database
-            .query(&format!("SELECT pg_drop_replication_slot('{slot}')"))
-            .await;
+        let before = receive(&database, &slots[0], &publication, &end);
 
         let start = Instant::now();
         let running = engine.start();
@@ -82,6 +81,12 @@ async fn backlog(source: &Postgres) {
         let taken = start.elapsed();
         let memory = peak_memory(running.process().pid());
         running.terminate().assert_success();
+        // The first reader finds colder caches than the second: the better of both counts.
+        let raw = before.min(receive(&database, &slots[1], &publication, &end));
+        for slot in &slots {
+            let dropped = format!("SELECT pg_drop_replication_slot('{slot}')");
+            database.query(&dropped).await;
+        }
         assert_eq!(lane.changes, u64::from(ROWS), "each row once");
         println!(
             "  {target:<9} {:>8.0} rows/s   pg_recvlogical {:>8.0} rows/s   {:>3.0} %   {memory} MiB",
