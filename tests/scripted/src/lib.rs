@@ -4,7 +4,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `script` | what goes wrong next; read at each call, see [`script`] |
+//! | `script` | what goes wrong next; read at each call, see `script.rs` |
 //! | `calls` | one line per call, as it came in, and per end of a call that was held |
 //! | `data.jsonl` | every change stored, in order, under a line for its batch |
 //! | `store.json` | the checkpoint, and how many bytes of `data.jsonl` it covers: what follows is not stored |
