@@ -117,7 +117,11 @@ impl Engine {
             let end = source.end.max(running.log.tail().lsn);
             report.lanes.extend(running.lanes.iter().map(|lane| {
                 let mut status = lane.status.get();
-                status.lag_bytes = end.bytes_since(status.passed);
+                status.lag_bytes = end.bytes_since(status.passed.max(running.opened.confirmed));
+                let age = status.lag_as_of.and_then(|as_of| as_of.elapsed().ok());
+                if let (Some(age), true) = (age, status.lag_bytes > 0) {
+                    status.lag_seconds += age.as_secs_f64();
+                }
                 status
             }));
             report.sources.push(source);
@@ -280,6 +284,10 @@ fn start_source(
         }
     }
     let status = Arc::new(SourceCell::new(name));
+    status.update(|status| {
+        status.read = opened.confirmed;
+        status.released = opened.confirmed;
+    });
     let reader = Reader {
         url: opened.url.clone(),
         application: opened.application.clone(),

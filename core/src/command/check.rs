@@ -211,7 +211,7 @@ fn check_tables(
         for name in singles.filter_map(|pattern| pattern.single()) {
             if is_any && !names.contains(&name) {
                 let message = format!("source \"{source}\" has no table {name}");
-                found.warnings.push(say(message, nearest(&name)));
+                found.errors.push(say(message, nearest(&name)));
             }
         }
         for name in sync.tables_rules.keys() {

@@ -52,7 +52,7 @@ pub(super) fn drop(
     confirm(&plan, options.yes, output)?;
     let (registry, refused) = Registry::scan(&config.engine.plugin_dirs);
     for error in refused {
-        tracing::warn!(hint = error.hint.as_deref().unwrap_or_default(), "{error}");
+        tracing::warn!(hint = error.hint.as_deref(), "{error}");
     }
     let mut errors = Vec::new();
     let runtime = runtime()?;

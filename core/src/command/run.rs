@@ -27,7 +27,7 @@ pub(super) fn run(
     let _lock = StateLock::take(&config.engine.state_dir)?;
     let (registry, errors) = Registry::scan(&config.engine.plugin_dirs);
     for error in errors {
-        tracing::warn!(hint = error.hint.as_deref().unwrap_or_default(), "{error}");
+        tracing::warn!(hint = error.hint.as_deref(), "{error}");
     }
     check_targets(config, &registry)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -92,6 +92,9 @@ async fn run_engine(
     engine.stop().await;
     drop(server);
     signals.abort();
+    if !options.once {
+        tracing::info!("stopped; the slots keep what follows until the next run");
+    }
     if options.once && result.is_ok() {
         tracing::info!(
             "all targets hold the present; the slots keep what follows until the next run"

@@ -102,6 +102,9 @@ fn details(lane: &Status) -> Vec<String> {
         if !fault.hint.is_empty() {
             lines.push(format!("  hint: {}", fault.hint));
         }
+        if lane.state == State::Parked {
+            lines.push("  once that is mended: `tahr stop`, then `tahr run`".to_owned());
+        }
     }
     for (name, count) in &lane.counters {
         lines.push(format!("  {name}: {count}"));

@@ -79,6 +79,7 @@ impl Worker {
                     self.setup.status.update(|status| {
                         status.passed = at.lsn;
                         status.lag_seconds = 0.0;
+                        status.lag_as_of = Some(SystemTime::now());
                     });
                 }
                 Fed::Batch {
@@ -150,7 +151,7 @@ impl Worker {
             let reason = self
                 .shapes
                 .as_ref()
-                .and_then(|shapes| shapes.reason(relation));
+                .and_then(|shapes| shapes.reason(relation, self.has_columns()));
             if let Some(reason) = reason {
                 let oids = [relation.oid];
                 let tables = self.setup.runtime.block_on(look_up(&self.setup, &oids));
@@ -242,6 +243,7 @@ impl Worker {
             status.transactions += given.transactions;
             if let Some(lag) = lag {
                 status.lag_seconds = lag;
+                status.lag_as_of = Some(SystemTime::now());
             }
         });
     }

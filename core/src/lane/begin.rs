@@ -37,6 +37,11 @@ impl Worker {
         Ok(())
     }
 
+    /// Whether the target's tables have columns of their own, unlike a cache's.
+    pub(super) fn has_columns(&self) -> bool {
+        !self.setup.plugin.description.capabilities.refills
+    }
+
     /// OIDs of the tables whose values were changed by their schema while no engine ran: the
     /// stream will not bring them. Looks once, at the start.
     pub(super) fn reshaped_while_away(&mut self) -> Result<HashSet<u32>, WriteError> {
@@ -51,7 +56,7 @@ impl Worker {
             let Some(relation) = self.routes.relation(source.version)? else {
                 continue;
             };
-            if let Some(reason) = shapes.reason(&relation) {
+            if let Some(reason) = shapes.reason(&relation, self.has_columns()) {
                 tracing::info!(lane = %setup.name(), "{reason}; copying it again");
                 reshaped.insert(relation.oid);
             }

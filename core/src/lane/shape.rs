@@ -61,12 +61,16 @@ impl Shapes {
 
     /// Why `relation` has to be copied again, as the stream doesn't bring its values; none where it
     /// does, or where the table was not seen before.
-    pub(super) fn reason(&self, relation: &Relation) -> Option<String> {
+    /// `has_columns`: the target's tables have columns, so that its writer sees to renames.
+    pub(super) fn reason(&self, relation: &Relation, has_columns: bool) -> Option<String> {
         let shape = self.known.get(&relation.source.to_string())?;
         let table = &relation.source;
         relation.columns.iter().find_map(|column| {
             let name = &column.name;
             match shape.find(column) {
+                Some(known) if !has_columns && known.name != *name => {
+                    Some(format!("column \"{}\" of {table} was renamed", known.name))
+                }
                 Some(known) if widens(known, column) => None,
                 Some(_) => Some(format!("column \"{name}\" of {table} has another type")),
                 None if shape.columns.iter().any(|known| known.name == *name) => Some(format!(
@@ -184,9 +188,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let then = table(then);
         let mut shapes = Shapes::load(folder.path(), "s", "t");
-        assert_eq!(shapes.reason(&table(now.clone())), None, "never seen");
+        assert_eq!(shapes.reason(&table(now.clone()), true), None, "never seen");
         shapes.note(&then, &then).unwrap();
-        Shapes::load(folder.path(), "s", "t").reason(&table(now))
+        Shapes::load(folder.path(), "s", "t").reason(&table(now), true)
     }
 
     #[test]

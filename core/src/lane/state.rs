@@ -113,6 +113,9 @@ pub struct Status {
     /// Seconds from the source's commit of the oldest change not stored, as far as it is known;
     /// 0 for a lane that holds everything.
     pub lag_seconds: f64,
+    /// When `lag_seconds` was found; whoever reads it later adds the time since.
+    #[serde(skip)]
+    pub lag_as_of: Option<SystemTime>,
     /// Bytes of the source's log not stored.
     pub lag_bytes: u64,
     /// The writer's own counters.

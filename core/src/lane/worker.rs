@@ -132,13 +132,14 @@ impl Worker {
                 Err(error) => error,
             };
             let fault = Fault::from(&error);
+            let hint = (!error.hint.is_empty()).then_some(error.hint.as_str());
             if error.is_transient() {
                 let wait = self.backoff.next();
                 self.setup.status.update(|status| {
                     status.state = State::Retrying;
                     status.fault = Some(fault);
                 });
-                tracing::warn!(lane = %name, %error, hint = error.hint, retry_in = ?wait,
+                tracing::warn!(lane = %name, %error, hint, retry_in = ?wait,
                     failures = self.backoff.failures(), "lane has a transient error");
                 if self.setup.stop.wait(wait) {
                     break;
@@ -149,7 +150,7 @@ impl Worker {
                     status.fault = Some(fault);
                     status.copy = None;
                 });
-                tracing::error!(lane = %name, %error, hint = error.hint, "lane is parked");
+                tracing::error!(lane = %name, %error, hint, "lane is parked");
                 // Whatever the target has open must not stay so while a person is waited for.
                 self.writer = None;
                 self.setup.log.park(self.setup.id);
@@ -242,6 +243,7 @@ impl Worker {
                 .update(|status| status.state = State::Copying);
             self.copy(writer, changed, LoadMode::Replace)?;
         }
+        tracing::info!(lane = %self.setup.name(), from = %position, "streaming");
         self.setup.status.update(|status| {
             status.state = State::Streaming;
             status.stored = Some(position.clone());
