@@ -46,6 +46,9 @@ pub struct Capabilities {
     pub transactional_ddl: bool,
     /// Can update some columns of a row and leave the others, as unchanged TOAST values need.
     pub partial_update: bool,
+    /// Its tables have columns, so that [`Writer::prepare`] sees that one was renamed; documents and
+    /// hashes have none, and are copied again.
+    pub columns: bool,
     /// Takes tables without any key.
     pub keyless: bool,
     /// Rows that one target transaction can hold; `None`: no limit.
@@ -65,6 +68,7 @@ impl Default for Capabilities {
             transactions: true,
             transactional_ddl: false,
             partial_update: true,
+            columns: true,
             keyless: true,
             max_transaction_rows: None,
             loaders: 1,

@@ -121,6 +121,12 @@ impl WriteError {
         self
     }
 
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<&str> {
+        (!self.hint.is_empty()).then_some(self.hint.as_str())
+    }
+
     /// Whether trying again may help.
     #[must_use]
     pub fn is_transient(&self) -> bool {

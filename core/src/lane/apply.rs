@@ -9,7 +9,6 @@ use tahr_plugin_api::{
 use super::{
     copy::{look_up, of_source},
     feed::{self, Fed, Feed},
-    state::State,
     worker::{Flow, Worker},
 };
 
@@ -23,6 +22,7 @@ struct Given {
     changes: u64,
     transactions: u64,
 }
+
 impl Worker {
     pub(super) fn stream(
         &mut self,
@@ -158,11 +158,7 @@ impl Worker {
                 let tables = tables.map_err(of_source)?;
                 if !tables.is_empty() {
                     tracing::info!(lane = %self.setup.name(), "{reason}; copying it again");
-                    writer.reset()?;
-                    writer.checkpoint(&self.setup.stream)?;
-                    self.setup
-                        .status
-                        .update(|status| status.state = State::Copying);
+                    self.take_back(writer)?;
                     self.copy(writer, tables, LoadMode::Replace)?;
                     return Ok(true);
                 }
@@ -176,8 +172,7 @@ impl Worker {
                 && !capabilities.transactional_ddl
                 && !starts_over
             {
-                writer.reset()?;
-                writer.checkpoint(&self.setup.stream)?;
+                self.take_back(writer)?;
                 starts_over = true;
             }
             writer.prepare(relation)?;

@@ -1,16 +1,13 @@
 //! Where a lane goes on, and what has to be copied before.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use tahr_plugin_api::{
     Checkpoint, LoadMode, Lsn, Position, Relation, StreamId, TableName, WriteError, Written,
     abi::RemoteWriter,
 };
 
-use super::{apply::other_engine, copy::copy_tables, shape::Shapes, worker::Worker};
+use super::{apply::other_engine, copy::copy_tables, shape::Shapes, state::State, worker::Worker};
 use crate::{config::OnGap, source::Table};
 
 impl Worker {
@@ -20,6 +17,9 @@ impl Worker {
         tables: Vec<Table>,
         mode: LoadMode,
     ) -> Result<(), WriteError> {
+        self.setup
+            .status
+            .update(|status| status.state = State::Copying);
         for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
             self.ready(&relation)?;
         }
@@ -29,6 +29,7 @@ impl Worker {
     /// Notes that the target is ready for `relation`.
     pub(super) fn ready(&mut self, relation: &Relation) -> Result<(), WriteError> {
         self.prepared.insert(relation.version);
+        self.reshaped.remove(&relation.oid);
         let source = self.setup.relations.get(relation.version);
         if let (Some(shapes), Some(source)) = (&mut self.shapes, source) {
             let noted = shapes.note(relation, &source);
@@ -37,17 +38,22 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether the target's tables have columns of their own, unlike a cache's.
+    /// Whether the target's tables have columns, so that its writer sees to renames.
     pub(super) fn has_columns(&self) -> bool {
-        !self.setup.plugin.description.capabilities.refills
+        self.setup.plugin.description.capabilities.columns
     }
 
-    /// OIDs of the tables whose values were changed by their schema while no engine ran: the
-    /// stream will not bring them. Looks once, at the start.
-    pub(super) fn reshaped_while_away(&mut self) -> Result<HashSet<u32>, WriteError> {
-        let mut reshaped = HashSet::new();
+    /// Takes back what the target has not committed, to go on from what it holds.
+    pub(super) fn take_back(&self, writer: &mut RemoteWriter) -> Result<(), WriteError> {
+        writer.reset()?;
+        writer.checkpoint(&self.setup.stream).map(drop)
+    }
+
+    /// Notes the tables whose values were changed by their schema while no engine ran: the stream
+    /// will not bring them. Looks once, at the start; they stay noted until they are copied.
+    pub(super) fn find_reshaped(&mut self) -> Result<(), WriteError> {
         if self.shapes.is_some() {
-            return Ok(reshaped);
+            return Ok(());
         }
         let setup = &self.setup;
         let shapes = Shapes::load(&setup.state_dir, &setup.stream.sync, &setup.target);
@@ -58,11 +64,11 @@ impl Worker {
             };
             if let Some(reason) = shapes.reason(&relation, self.has_columns()) {
                 tracing::info!(lane = %setup.name(), "{reason}; copying it again");
-                reshaped.insert(relation.oid);
+                self.reshaped.insert(relation.oid);
             }
         }
         self.shapes = Some(shapes);
-        Ok(reshaped)
+        Ok(())
     }
 
     /// A table that has left the sync, or the source, is not kept current any more: were it to come

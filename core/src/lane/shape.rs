@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn a_rename_needs_a_copy_only_where_the_target_has_no_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let then = table(vec![column(2, "note", 25, -1)]);
+        let now = table(vec![column(2, "remark", 25, -1)]);
+        let mut shapes = Shapes::load(folder.path(), "s", "t");
+        shapes.note(&then, &then).unwrap();
+        assert_eq!(shapes.reason(&now, true), None);
+        assert!(shapes.reason(&now, false).unwrap().contains("was renamed"));
+        assert_eq!(shapes.reason(&then, false), None);
+    }
+
+    #[test]
     fn values_that_the_stream_does_not_bring_need_a_copy() {
         let id = || column(1, "id", 23, -1);
         let filled = Column {

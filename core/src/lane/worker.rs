@@ -47,6 +47,7 @@ impl Lane {
             canceller: Arc::clone(&canceller),
             prepared: HashSet::new(),
             shapes: None,
+            reshaped: HashSet::new(),
             single_until: None,
             reached: None,
             had_checkpoint: false,
@@ -95,6 +96,8 @@ pub(super) struct Worker {
     pub(super) canceller: Arc<Mutex<Option<Canceller>>>,
     /// What the tables looked like when the target was made ready for them; read when needed.
     pub(super) shapes: Option<Shapes>,
+    /// OIDs of tables that are to be copied again, since their schema brought values.
+    pub(super) reshaped: HashSet<u32>,
     /// Relation versions that the target is ready for.
     pub(super) prepared: HashSet<u32>,
     /// Transactions are given one by one up to here, since one of them was rejected.
@@ -132,7 +135,7 @@ impl Worker {
                 Err(error) => error,
             };
             let fault = Fault::from(&error);
-            let hint = (!error.hint.is_empty()).then_some(error.hint.as_str());
+            let hint = error.hint_text();
             if error.is_transient() {
                 let wait = self.backoff.next();
                 self.setup.status.update(|status| {
@@ -208,13 +211,13 @@ impl Worker {
         let is_resync = matches!(mode, Some(LoadMode::Replace));
         let mut missing = Vec::new();
         let mut changed = Vec::new();
-        let reshaped = self.reshaped_while_away()?;
+        self.find_reshaped()?;
         for table in &self.setup.tables {
             let source = &table.relation.source;
             match copied_to.get(&source.to_string()) {
                 Some(&lsn) if lsn != Lsn::ZERO && !is_resync => {
                     self.routes.copied(source.clone(), lsn);
-                    if reshaped.contains(&table.relation.oid) {
+                    if self.reshaped.contains(&table.relation.oid) {
                         changed.push(table.clone());
                     }
                 }
@@ -223,10 +226,9 @@ impl Worker {
         }
         let mut feed = Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
         if !missing.is_empty() {
-            self.setup.status.update(|status| {
-                status.state = State::Copying;
-                status.stored = Some(position.clone());
-            });
+            self.setup
+                .status
+                .update(|status| status.stored = Some(position.clone()));
             let mode = mode.unwrap_or(match self.setup.sync.existing {
                 Existing::Refuse => LoadMode::Fresh,
                 Existing::Replace => LoadMode::Replace,
@@ -238,9 +240,6 @@ impl Worker {
             self.backoff.succeeded();
         }
         if !changed.is_empty() {
-            self.setup
-                .status
-                .update(|status| status.state = State::Copying);
             self.copy(writer, changed, LoadMode::Replace)?;
         }
         tracing::info!(lane = %self.setup.name(), from = %position, "streaming");

@@ -69,7 +69,7 @@ impl Opened {
             if !error.is_transient() || stop.is_stopping() || is_over {
                 return Err(crate::engine::of_source(name, error).into());
             }
-            tracing::warn!(source = name, %error, hint = (!error.hint.is_empty()).then_some(error.hint.as_str()), retry_in = ?wait,
+            tracing::warn!(source = name, %error, hint = error.hint_text(), retry_in = ?wait,
                 "source can't be opened yet");
             tokio::select! {
                 () = stop.asked() => return Err(crate::engine::of_source(name, error).into()),

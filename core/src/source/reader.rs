@@ -153,7 +153,7 @@ impl Reader {
             if started.elapsed() > Duration::from_secs(30) {
                 wait = Duration::from_millis(100);
             }
-            tracing::warn!(source = %self.status.get().source, %error, hint = (!error.hint.is_empty()).then_some(error.hint.as_str()),
+            tracing::warn!(source = %self.status.get().source, %error, hint = error.hint_text(),
                 retry_in = ?wait, "stream of the source broke");
             tokio::select! {
                 () = self.stop.asked() => return Ok(()),

@@ -66,6 +66,7 @@ impl Writer for RedisWriter {
             transactions: false,
             keyless: false,
             loaders: 2,
+            columns: false,
             refills: true,
             ..Capabilities::default()
         }
