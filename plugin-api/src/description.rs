@@ -3,7 +3,7 @@
 use schemars::Schema;
 use serde::{Deserialize, Serialize};
 
-use crate::Writer;
+use crate::{RuleTable, Writer};
 
 /// Name, version, options and abilities of a plugin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Description {
     pub options: Schema,
     /// [`Writer::capabilities`].
     pub capabilities: Capabilities,
+    /// [`Writer::rules`].
+    #[serde(default)]
+    pub rules: Vec<RuleTable>,
 }
 
 impl Description {
@@ -31,6 +34,7 @@ impl Description {
             summary: W::SUMMARY.to_owned(),
             options: schemars::schema_for!(W::Options),
             capabilities: W::capabilities(),
+            rules: W::rules(),
         }
     }
 }

@@ -88,6 +88,7 @@ mod host;
 mod lsn;
 mod position;
 mod relation;
+pub mod rules;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
@@ -101,6 +102,7 @@ pub use host::Host;
 pub use lsn::{Lsn, ParseLsnError};
 pub use position::{Checkpoint, ParsePositionError, Position, StreamId};
 pub use relation::{Column, Relation, ReplicaIdentity, TableName};
+pub use rules::{Rule, RuleTable, Unfit};
 pub use value::{
     Array, ArrayItem, CivilDate, Date, InUtc, Interval, Time, TimeTz, Timestamp, Typed, Value,
     ValueKind,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    Batch, Capabilities, Checkpoint, Host, Lsn, Position, Relation, StreamId, TableName,
+    Batch, Capabilities, Checkpoint, Host, Lsn, Position, Relation, RuleTable, StreamId, TableName,
     WriteError, abi::unsupported,
 };
 
@@ -53,6 +53,13 @@ pub trait Writer: Sized + Send + 'static {
     #[must_use]
     fn capabilities() -> Capabilities {
         Capabilities::default()
+    }
+
+    /// What each PostgreSQL type becomes, under each setting that matters: asked of the same function
+    /// that the writer itself goes by. Without any, `tahr plugins describe` says nothing of types.
+    #[must_use]
+    fn rules() -> Vec<RuleTable> {
+        Vec::new()
     }
 
     /// Connects.

@@ -29,6 +29,7 @@ mod run;
 mod scripted;
 mod seed;
 mod server;
+mod service;
 mod table;
 mod wait;
 

@@ -4,17 +4,18 @@
 //! …): a session that forgets to pin a setting it depends on is found out by every test.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::database::Database;
 use crate::process::{ProcessId, Signal};
 use crate::run::{Run, build_folder, unique};
-use crate::server::{await_ready, free_port, is_open_to_all};
+use crate::server::{free_port, is_open_to_all};
+use crate::service::Service;
 
 /// Settings of every server that the harness starts; a test's own come after them.
 const SETTINGS: &[(&str, &str)] = &[
@@ -108,7 +109,7 @@ impl Postgres {
 
     /// The postmaster, if it runs.
     pub fn process(&mut self) -> Option<ProcessId> {
-        self.cluster().process()
+        self.cluster().service.process()
     }
 
     /// Starts it again on the same data and port.
@@ -143,8 +144,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(cluster) = &mut self.cluster {
             cluster.end(Signal::Quit);
-            // What can't be removed now is removed by the reaper.
-            let _later = fs::remove_dir_all(&cluster.folder);
+            cluster.service.remove();
         }
     }
 }
@@ -152,14 +152,11 @@ impl Drop for Postgres {
 /// A data folder with its programs, running or not.
 #[derive(Debug)]
 struct Cluster {
-    /// Holds `data`, the socket and the log.
-    folder: PathBuf,
+    /// Its folder holds `data`, the socket and the log.
+    service: Service,
     programs: PathBuf,
     port: u16,
     settings: Vec<(String, String)>,
-    /// Notes a started server in the run's ledger.
-    note: fn(&Run, ProcessId),
-    postmaster: Option<Child>,
 }
 
 impl Cluster {
@@ -170,7 +167,7 @@ impl Cluster {
         note: fn(&Run, ProcessId),
     ) -> Self {
         let programs = programs(version);
-        fs::create_dir_all(&folder).expect("create the server's folder");
+        let service = Service::new("postgres", folder.clone(), note);
         if let Some((user, group)) = unprivileged() {
             std::os::unix::fs::chown(&folder, Some(user), Some(group))
                 .expect("give the server's folder to its user");
@@ -197,14 +194,12 @@ impl Cluster {
         );
         let settings = SETTINGS.iter().chain(settings);
         Self {
-            folder,
+            service,
             programs,
             port: free_port(),
             settings: settings
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
-            note,
-            postmaster: None,
         }
     }
 
@@ -212,67 +207,33 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn process(&mut self) -> Option<ProcessId> {
-        let child = self.postmaster.as_mut()?;
-        child
-            .try_wait()
-            .is_ok_and(|ended| ended.is_none())
-            .then(|| ProcessId::of(child.id()))?
-    }
-
     /// Starts the server and waits until it takes connections.
     fn start(&mut self) {
-        assert!(self.process().is_none(), "the server runs already");
-        let log_path = self.folder.join("log");
-        let log = File::options().create(true).append(true).open(&log_path);
-        let log = log.expect("open the server's log");
+        let folder = self.service.folder();
         let mut command = command(&self.programs.join("postgres"));
-        command.arg("-D").arg(self.folder.join("data"));
-        command
-            .arg("-k")
-            .arg(&self.folder)
-            .arg("-p")
-            .arg(self.port.to_string());
+        command.arg("-D").arg(folder.join("data"));
+        command.arg("-k").arg(folder);
+        command.args(["-p", &self.port.to_string()]);
         for (name, value) in &self.settings {
             command.arg("-c").arg(format!("{name}={value}"));
         }
-        command
-            .stdout(log.try_clone().expect("share the server's log"))
-            .stderr(log);
-        let mut child = command.spawn().expect("start postgres");
-        let process = ProcessId::of(child.id()).expect("the server's process");
-        (self.note)(Run::current(), process);
-
-        let pid_file = self.folder.join("data/postmaster.pid");
-        let ready = await_ready("postgres", &log_path, || {
-            if let Ok(Some(status)) = child.try_wait() {
-                return Err(format!("ended at start: {status}"));
-            }
+        let pid_file = folder.join("data/postmaster.pid");
+        self.service.start(&mut command, |pid| {
             // The first line is the pid (a crash leaves an old file), the eighth the state.
             let text = fs::read_to_string(&pid_file).unwrap_or_default();
             let mut lines = text.lines();
-            let ours = lines.next() == Some(&child.id().to_string());
-            Ok(ours && lines.nth(6).is_some_and(|state| state.trim() == "ready"))
+            let ours = lines.next() == Some(&pid.to_string());
+            ours && lines.nth(6).is_some_and(|state| state.trim() == "ready")
         });
-        self.postmaster = Some(child);
-        if let Err(fault) = ready {
-            self.end(Signal::Quit);
-            panic!("{fault}");
-        }
     }
 
     fn end(&mut self, signal: Signal) {
-        if let Some(process) = self.process() {
-            // A walsender whose client hangs holds a shutdown in order up until it is timed out.
-            if signal == Signal::Int {
-                process.signal(Signal::Int);
-                process.wait(Duration::from_secs(30));
-            }
-            process.end(Signal::Quit, Duration::from_secs(10));
+        // A walsender whose client hangs holds a shutdown in order up until it is timed out.
+        if let Some(process) = self.service.process().filter(|_| signal == Signal::Int) {
+            process.signal(Signal::Int);
+            process.wait(Duration::from_secs(30));
         }
-        if let Some(mut child) = self.postmaster.take() {
-            let _status = child.wait();
-        }
+        self.service.end(Signal::Quit);
     }
 }
 

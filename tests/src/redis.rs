@@ -1,12 +1,10 @@
 //! Redis servers: one for all tests of a run, and private ones for tests that break theirs.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use redis::{Connection, FromRedisValue, RedisResult};
@@ -15,7 +13,8 @@ use crate::database::Row;
 use crate::process::{ProcessId, Signal};
 use crate::proxy::Proxy;
 use crate::run::Run;
-use crate::server::{await_ready, free_port};
+use crate::server::free_port;
+use crate::service::Service;
 
 /// Logical databases of a server that the harness starts: more than a run has tests.
 const DATABASES: u32 = 1000;
@@ -94,7 +93,7 @@ impl Redis {
 
     /// The server's process, if it runs.
     pub fn process(&mut self) -> Option<ProcessId> {
-        self.instance().process()
+        self.instance().service.process()
     }
 
     /// Starts it again on the same port; without persistence it is empty.
@@ -104,7 +103,7 @@ impl Redis {
 
     /// Shuts it down in order.
     pub fn stop(&mut self) {
-        self.instance().end(Signal::Term);
+        self.instance().service.end(Signal::Term);
     }
 
     /// Shuts it down in order and starts it again.
@@ -115,7 +114,7 @@ impl Redis {
 
     /// `kill -9`.
     pub fn kill(&mut self) {
-        self.instance().end(Signal::Kill);
+        self.instance().service.end(Signal::Kill);
     }
 
     fn instance(&mut self) -> &mut Instance {
@@ -128,9 +127,7 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         if let Some(instance) = &mut self.instance {
-            instance.end(Signal::Kill);
-            // What can't be removed now is removed by the reaper.
-            let _later = fs::remove_dir_all(&instance.folder);
+            instance.service.remove();
         }
     }
 }
@@ -242,27 +239,25 @@ impl Drop for RedisDatabase {
     }
 }
 
-/// A server's folder and port, running or not.
+/// A server's port and options, running or not.
 #[derive(Debug)]
 struct Instance {
-    folder: PathBuf,
+    service: Service,
     port: u16,
     options: Vec<String>,
-    /// Notes a started server in the run's ledger.
-    note: fn(&Run, ProcessId),
-    server: Option<Child>,
 }
 
 impl Instance {
     fn create(folder: PathBuf, options: &[&str], note: fn(&Run, ProcessId)) -> Self {
-        fs::create_dir_all(&folder).expect("create the server's folder");
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        if options.iter().any(|option| option == "--cluster-enabled") {
+            // The nodes' own port would lie where the system hands out ports by itself.
+            options.extend(["--cluster-port".to_owned(), free_port().to_string()]);
+        }
         Self {
-            folder,
+            service: Service::new("redis-server", folder, note),
             port: free_port(),
             options,
-            note,
-            server: None,
         }
     }
 
@@ -270,70 +265,18 @@ impl Instance {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    fn process(&mut self) -> Option<ProcessId> {
-        let child = self.server.as_mut()?;
-        child
-            .try_wait()
-            .is_ok_and(|ended| ended.is_none())
-            .then(|| ProcessId::of(child.id()))?
-    }
-
     /// Starts the server and waits until it answers.
     fn start(&mut self) {
-        assert!(self.process().is_none(), "the server runs already");
-        let log_path = self.folder.join("log");
-        let log = File::options().create(true).append(true).open(&log_path);
-        let log = log.expect("open the server's log");
         let mut command = Command::new("redis-server");
         command
-            .args([
-                "--port",
-                &self.port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--dir",
-            ])
-            .arg(&self.folder)
-            .args([
-                "--databases",
-                &DATABASES.to_string(),
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .args(&self.options)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("share the server's log"))
-            .stderr(log)
-            .process_group(0);
-        let mut child = command
-            .spawn()
-            .expect("start redis-server: run scripts/install.sh");
-        let process = ProcessId::of(child.id()).expect("the server's process");
-        (self.note)(Run::current(), process);
-
+            .args(["--port", &self.port.to_string()])
+            .args(["--bind", "127.0.0.1", "--dir"])
+            .arg(self.service.folder())
+            .args(["--databases", &DATABASES.to_string()])
+            .args(["--save", "", "--appendonly", "no"])
+            .args(&self.options);
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
-        let ready = await_ready("redis-server", &log_path, || {
-            if let Ok(Some(status)) = child.try_wait() {
-                return Err(format!("ended at start: {status}"));
-            }
-            Ok(answers(address))
-        });
-        self.server = Some(child);
-        if let Err(fault) = ready {
-            self.end(Signal::Kill);
-            panic!("{fault}");
-        }
-    }
-
-    fn end(&mut self, signal: Signal) {
-        if let Some(process) = self.process() {
-            process.end(signal, Duration::from_secs(10));
-        }
-        if let Some(mut child) = self.server.take() {
-            let _status = child.wait();
-        }
+        self.service.start(&mut command, |_| answers(address));
     }
 }
 
