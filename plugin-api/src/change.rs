@@ -85,6 +85,35 @@ impl<'a> Change<'a> {
         self.row(self.raw.old, self.raw.flags & Self::KEY_ONLY != 0)
     }
 
+    /// The value of the column at `index` after the change, also where the source did not send it and
+    /// the old row has it; null for a change without a new row.
+    ///
+    /// # Panics
+    ///
+    /// Where the relation has no such column.
+    #[must_use]
+    pub fn value(&self, index: usize) -> Value<'a> {
+        let Some(new) = self.new_row() else {
+            return Value::Null;
+        };
+        let value = new.value(index);
+        match self.old_row() {
+            Some(old) if value.is_unchanged() && old.has(index) => old.value(index),
+            _ => value,
+        }
+    }
+
+    /// Whether it is an update that changes a row's key, whose columns are at these positions.
+    #[must_use]
+    pub fn moves_key(&self, key: &[usize]) -> bool {
+        match self.old_row() {
+            Some(old) if self.op() == Op::Update => key
+                .iter()
+                .any(|&column| self.value(column) != old.value(column)),
+            _ => false,
+        }
+    }
+
     fn row(&self, start: u32, is_key_only: bool) -> Option<Row<'a>> {
         (start != NO_ROW).then_some(Row {
             arena: self.arena,
@@ -191,6 +220,11 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn is_key_only(&self) -> bool {
         self.is_key_only
+    }
+
+    /// Whether the value of the column at `index` means anything.
+    fn has(&self, index: usize) -> bool {
+        !self.is_key_only || self.relation.columns[index].in_identity
     }
 
     /// Whether some value was not sent, since the update left it unchanged.

@@ -82,6 +82,7 @@
 pub mod abi;
 mod batch;
 mod change;
+pub mod compaction;
 mod description;
 mod error;
 mod host;

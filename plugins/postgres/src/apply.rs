@@ -158,7 +158,7 @@ impl<'a> Applier<'a> {
     ) -> Result<(), Failure<'a>> {
         let table = item.table;
         let moves_key = item.moves_key();
-        let values = table.written.iter().map(|&c| (c, item.value(&new, c)));
+        let values = table.written.iter().map(|&c| (c, item.change.value(c)));
         let parameter =
             |column: usize, value| Parameter::new(value, table.relation.columns[column].kind);
         if !table.key.is_empty() && !moves_key && values.clone().all(|(_, v)| !v.is_unchanged()) {

@@ -1,10 +1,12 @@
 //! Many changes of one table at once: merged per key, through `COPY` and temporary tables.
 
-use tahr_plugin_api::Op;
+use tahr_plugin_api::{
+    Op,
+    compaction::{Compacted, Put, compact},
+};
 
 use crate::{
     apply::Applier,
-    compaction::{Compacted, compact},
     copy::copy_rows,
     parameter::Parameter,
     pipeline::{Failure, MISSING, What},
@@ -25,9 +27,15 @@ impl<'a> Applier<'a> {
             upserts,
             updates,
             deletes,
-        } = compact(items);
+        } = compact(
+            items.iter().map(|item| (item.index, item.change)),
+            &table.key,
+            &table.written,
+        );
         if !deletes.is_empty() {
-            let rows = deletes.iter().map(|&row| table.parameters(row, &table.key));
+            let rows = deletes
+                .iter()
+                .map(|gone| table.parameters(gone.row, &table.key));
             let stage = self.stage(table, "gone", &table.key, rows).await?;
             let condition = join(&table.key, " AND ", |column| {
                 let column = table.quoted(column);
@@ -44,7 +52,7 @@ impl<'a> Applier<'a> {
             }
         }
         if !upserts.is_empty() {
-            let rows = upserts.iter().map(|put| put.parameters());
+            let rows = upserts.iter().map(|put| parameters(table, put));
             let stage = self.stage(table, "rows", &table.written, rows).await?;
             let columns = table.column_list();
             let text = format!(
@@ -56,7 +64,7 @@ impl<'a> Applier<'a> {
             self.execute(table, &text).await?;
         }
         if !inserts.is_empty() {
-            let rows = inserts.iter().map(|put| put.parameters());
+            let rows = inserts.iter().map(|put| parameters(table, put));
             self.copy_into(table, rows).await?;
         }
         for put in &updates {
@@ -69,9 +77,9 @@ impl<'a> Applier<'a> {
             let set = table.written.iter().filter(|column| is_sent(column));
             let values = set
                 .chain(&table.key)
-                .map(|&column| put.parameter(column))
+                .map(|&column| parameter(table, put, column))
                 .collect();
-            let what = What::Change(put.newest().index, table);
+            let what = What::Change(put.index(), table);
             self.send(what, Statement::Update(mask), values).await?;
         }
         Ok(())
@@ -122,4 +130,15 @@ impl<'a> Applier<'a> {
         };
         self.client.execute(text, &[]).await.map_err(failed)
     }
+}
+
+/// The value of the column as a parameter.
+fn parameter<'a>(table: &Table, put: &Put<'a>, column: usize) -> Parameter<'a> {
+    Parameter::new(put.value(column), table.relation.columns[column].kind)
+}
+
+/// Every written column's value as a parameter.
+fn parameters<'a>(table: &'a Table, put: &Put<'a>) -> impl Iterator<Item = Parameter<'a>> {
+    let columns = table.written.iter();
+    columns.map(|&column| parameter(table, put, column))
 }

@@ -16,7 +16,6 @@ mod bulk;
 mod catalog;
 mod check;
 mod checkpoint;
-mod compaction;
 mod copy;
 mod error;
 mod load;

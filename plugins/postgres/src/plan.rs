@@ -1,6 +1,6 @@
 //! In which order and by which path the changes of a batch are applied.
 
-use tahr_plugin_api::{Change, Op, Row, Value};
+use tahr_plugin_api::{Change, Op};
 
 use crate::table::Table;
 
@@ -38,33 +38,10 @@ pub(crate) enum Mode {
     Swapping,
 }
 
-impl<'a> Item<'a> {
-    /// The new value of the column, also where the source did not send it and the old row has it.
-    pub(crate) fn value(&self, new: &Row<'a>, column: usize) -> Value<'a> {
-        let value = new.value(column);
-        if !value.is_unchanged() {
-            return value;
-        }
-        match self.change.old_row() {
-            Some(old) if !old.is_key_only() || self.table.key.contains(&column) => {
-                old.value(column)
-            }
-            _ => value,
-        }
-    }
-
+impl Item<'_> {
     /// Whether it is an update that changes the row's key.
     pub(crate) fn moves_key(&self) -> bool {
-        match (
-            self.change.op(),
-            self.change.old_row(),
-            self.change.new_row(),
-        ) {
-            (Op::Update, Some(old), Some(new)) => {
-                (self.table.key.iter()).any(|&column| self.value(&new, column) != old.value(column))
-            }
-            _ => false,
-        }
+        self.change.moves_key(&self.table.key)
     }
 }
 

@@ -8,11 +8,10 @@
 use std::collections::HashSet;
 
 use futures_util::TryStreamExt;
-use tahr_plugin_api::Op;
+use tahr_plugin_api::{Op, compaction::Key};
 
 use crate::{
     apply::Applier,
-    compaction::Key,
     parameter::Parameter,
     pipeline::{Failure, What},
     plan::Item,
@@ -63,7 +62,7 @@ impl<'a> Applier<'a> {
             taken.push(rows.try_collect::<Vec<_>>().await.map_err(failed)?);
         }
         for (item, rows) in items.iter().zip(&taken) {
-            let (Some(new), Some(row)) = (item.change.new_row(), rows.first()) else {
+            let Some(row) = rows.first() else {
                 // Not a plain exchange after all; the insert of nothing fails and says where.
                 let what = What::Change(item.index, table);
                 let missing = "SELECT 1 / 0".to_owned();
@@ -71,7 +70,7 @@ impl<'a> Applier<'a> {
                 return self.pipeline.drain().await;
             };
             let values = (table.written.iter().enumerate()).map(|(place, &column)| {
-                match item.value(&new, column) {
+                match item.change.value(column) {
                     value if !value.is_unchanged() => {
                         Parameter::new(value, table.relation.columns[column].kind)
                     }
