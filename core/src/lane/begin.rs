@@ -93,6 +93,15 @@ impl Worker {
         Ok(())
     }
 
+    /// Where the log has let go of what lies behind `position`, the slot may still hold it.
+    fn read_again_from(&self, position: &Position) {
+        let log = &self.setup.log;
+        if *position < log.reach() && log.rewind(position) {
+            tracing::info!(lane = %self.setup.name(), %position,
+                "target went back; the source is read again from the slot");
+        }
+    }
+
     /// Where the lane goes on; and how tables are loaded, where that is given by more than the
     /// config. Makes the first checkpoint.
     pub(super) fn place(
@@ -108,6 +117,7 @@ impl Worker {
                 return Err(other_engine(position, reached));
             }
             self.setup.log.join(self.setup.id, position.clone());
+            self.read_again_from(position);
         }
         let reach = self.setup.log.reach();
         let gap = match &held {

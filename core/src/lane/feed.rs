@@ -150,6 +150,12 @@ impl Feed {
         match next.map_err(|error| WriteError::transient(error.to_string()))? {
             Next::Stopped => Ok(Some(Fed::Stopped)),
             Next::Tail(tail) => Ok(Some(Fed::Tail(tail))),
+            // All that was handed over is skipped, so nothing comes twice; what is loaded goes first.
+            Next::Rewound(cursor) if self.loaded.is_empty() => {
+                self.cursor = cursor;
+                Ok(None)
+            }
+            Next::Rewound(_) => Ok(Some(Fed::Tail(self.at.clone()))),
             Next::Arena(arena) => {
                 self.cursor = self.cursor.next();
                 let last = self.loaded.back().map_or(&self.at, |_| &self.at);

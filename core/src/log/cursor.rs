@@ -22,6 +22,9 @@ pub enum Next {
     /// Nothing more for now: the lane has read all, and the source is known to hold nothing
     /// before this position that isn't in the log.
     Tail(Position),
+    /// The log begins anew, further back than it reached, for the sake of another lane. What the lane
+    /// had read comes again from this cursor on; what it has dealt with it skips.
+    Rewound(Cursor),
     /// The lane or the engine is stopping.
     Stopped,
 }

@@ -15,6 +15,9 @@
 //!   of an open transaction are always kept, so a target that loses it is given all of it again.
 //! - The [`frontier`](Log::frontier) is the lowest position that every lane has stored, parked ones
 //!   included; [`Frontier`] says how much of it the slot may be told.
+//! - A target that went back further than the log reaches is served all the same while the slot still
+//!   holds what it lost: the log is [rewound](Log::rewind), the source read again from the slot, and
+//!   the other lanes skip what they have dealt with.
 //!
 //! The source's reader is the only one to [`append`](Log::append) and [`advance`](Log::advance);
 //! lanes call the rest from their own threads. A lane that is slow never makes another wait for

@@ -136,6 +136,7 @@ impl Lane {
                     self.apply(&arena);
                 }
                 Next::Tail(_) => self.store(),
+                Next::Rewound(_) => panic!("nobody rewound it"),
                 Next::Stopped => panic!("nobody stopped it"),
             }
             if self.random.below(8) < self.slowness {

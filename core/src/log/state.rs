@@ -16,6 +16,12 @@ pub(super) struct State {
     lanes: BTreeMap<LaneId, Lane>,
     /// Nothing between `reach` and `tail` is missing from the entries.
     pub(super) reach: Position,
+    /// What the slot was told that it may forget: the log can go back no further.
+    pub(super) told: Lsn,
+    /// Number of the first entry since the log was rewound last: cursors from before lie below.
+    rewound_at: u64,
+    /// Whether what the reader has in hand is from before a rewind.
+    pub(super) is_outdated: bool,
     pub(super) tail: Position,
     /// Bytes in memory.
     pub(super) memory: usize,
@@ -58,6 +64,7 @@ struct Lane {
 pub(super) enum Read {
     Found(Kept),
     Released,
+    Rewound(Cursor),
     End { is_woken: bool },
 }
 
@@ -79,6 +86,9 @@ impl State {
             resident: 0,
             lanes: BTreeMap::new(),
             reach: start.clone(),
+            told: start.lsn,
+            rewound_at: 0,
+            is_outdated: false,
             tail: start,
             memory: 0,
             budget,
@@ -138,7 +148,7 @@ impl State {
     }
 
     pub(super) fn advance(&mut self, end_lsn: Lsn) {
-        if end_lsn > self.tail.lsn && !self.tail.is_inside() {
+        if end_lsn > self.tail.lsn && !self.tail.is_inside() && !self.is_outdated {
             self.tail = Position::at(end_lsn);
         }
     }
@@ -148,7 +158,11 @@ impl State {
         let lane = self.lanes.get_mut(&id).filter(|lane| !lane.is_parked)?;
         let is_woken = std::mem::take(&mut lane.is_woken);
         let Some(index) = cursor.0.checked_sub(self.first) else {
-            return Some(Read::Released);
+            // A reading lane has kept all since then.
+            return Some(match self.first == self.rewound_at {
+                true => Read::Rewound(Cursor(self.first)),
+                false => Read::Released,
+            });
         };
         let entry = usize::try_from(index)
             .ok()
@@ -218,6 +232,25 @@ impl State {
         });
         // Without a lane that reads, nobody needs it.
         self.release();
+    }
+
+    /// Empties the log and lets it begin where the slot still does, if that is not behind `wanted`.
+    pub(super) fn rewind(&mut self, wanted: &Position) -> bool {
+        let start = Position::at(self.told);
+        if *wanted < start {
+            return false;
+        }
+        // One number is left out, so that a cursor at the end is one from before, too.
+        self.first += self.entries.len() as u64 + 1;
+        self.entries.clear();
+        (self.resident, self.rewound_at) = (self.first, self.first);
+        self.memory = 0;
+        for lane in self.lanes.values_mut() {
+            lane.read = Cursor(self.first);
+        }
+        (self.reach, self.tail) = (start.clone(), start);
+        self.is_outdated = true;
+        true
     }
 
     fn reading(&self) -> impl Iterator<Item = &Lane> {

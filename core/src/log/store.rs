@@ -25,8 +25,14 @@ pub struct LaneId(pub usize);
 
 /// The log could not keep or give back an arena.
 #[derive(Debug, thiserror::Error)]
-#[error("log of the source: {0}")]
-pub struct LogError(#[from] io::Error);
+pub enum LogError {
+    /// The disk failed.
+    #[error("log of the source: {0}")]
+    Disk(#[from] io::Error),
+    /// The log was rewound: the source is to be read anew, from [`Log::begin`].
+    #[error("log of the source begins anew further back")]
+    Rewound,
+}
 
 /// The log of one source; see the module's documentation.
 #[derive(Debug)]
@@ -92,18 +98,58 @@ impl Log {
         self.room.notify_one();
     }
 
+    /// Where the source is to be read from. What was read before and not appended is forgotten.
+    pub fn begin(&self) -> Position {
+        let mut state = self.lock();
+        state.is_outdated = false;
+        state.tail.clone()
+    }
+
+    /// Lets the log begin further back than it [reaches](Self::reach), so that a lane whose target
+    /// went back to `wanted` can be served from the slot; false where the slot was told to forget
+    /// that. The source's reader is told by [`LogError::Rewound`], the lanes by [`Next::Rewound`].
+    pub fn rewind(&self, wanted: &Position) -> bool {
+        let is_done = self.lock().rewind(wanted);
+        if is_done {
+            self.arrived.notify_all();
+            self.room.notify_one();
+        }
+        is_done
+    }
+
+    /// Whether what the source's reader has in hand is from before a rewind.
+    #[must_use]
+    pub fn is_rewound(&self) -> bool {
+        self.lock().is_outdated
+    }
+
+    /// Tells the slot what it may forget, which `decide` makes of the
+    /// [`frontier`](Self::frontier), in one step: no rewind comes in between.
+    pub fn release(&self, decide: impl FnOnce(Option<Position>) -> Option<Lsn>) -> Option<Lsn> {
+        let mut state = self.lock();
+        let told = decide(state.frontier());
+        state.told = state.told.max(told.unwrap_or_default());
+        told
+    }
+
     /// Adds an arena; waits while there is no room for it. Without lanes that read, it is not
     /// kept.
     ///
     /// # Errors
     ///
-    /// Memory is full and the disk does not take it. Nothing is added then.
+    /// Memory is full and the disk does not take it, or the log was rewound. Nothing is added then.
     pub async fn append(&self, arena: Arena) -> Result<(), LogError> {
         if arena.transactions().is_empty() {
             return Ok(());
         }
         loop {
-            let room = self.lock().room_for(arena.size());
+            let room = {
+                let state = self.lock();
+                if state.is_outdated {
+                    return Err(LogError::Rewound);
+                }
+                state.room_for(arena.size())
+            };
             match room {
                 Room::Enough => break,
                 Room::Spill(number, oldest) => {
@@ -115,7 +161,12 @@ impl Log {
                 Room::None => self.room.notified().await,
             }
         }
-        self.lock().push(arena);
+        let mut state = self.lock();
+        if state.is_outdated {
+            return Err(LogError::Rewound);
+        }
+        state.push(arena);
+        drop(state);
         self.arrived.notify_all();
         Ok(())
     }
@@ -133,7 +184,7 @@ impl Log {
     }
 
     /// The position before the oldest entry that the log still holds. A lane whose target stands
-    /// before it can't be served: there is a gap.
+    /// before it can't be served, unless the log can be [rewound](Self::rewind): there is a gap.
     #[must_use]
     pub fn reach(&self) -> Position {
         self.lock().reach.clone()
@@ -165,6 +216,7 @@ impl Log {
                         Kept::Disk(place) => place.read()?,
                     }));
                 }
+                Read::Rewound(cursor) => return Ok(Next::Rewound(cursor)),
                 Read::Released => {
                     let gone = "the entry at a lane's cursor was let go";
                     return Err(io::Error::new(io::ErrorKind::NotFound, gone).into());

@@ -71,6 +71,10 @@ fn read(log: &Log, lane: LaneId, cursor: &mut Cursor) -> Option<(u64, u64)> {
             ))
         }
         Next::Tail(_) => None,
+        Next::Rewound(first) => {
+            *cursor = first;
+            read(log, lane, cursor)
+        }
         Next::Stopped => panic!("stopped"),
     }
 }
@@ -328,4 +332,62 @@ fn a_disk_that_takes_nothing_is_an_error_and_nothing_is_added() {
     fs_err::create_dir_all(folder.path()).unwrap();
     assert!(append(&log, whole(2)), "once the disk is well it goes on");
     assert_eq!(read(&log, A, &mut a), Some((2, 0)));
+}
+
+#[test]
+fn a_rewound_log_begins_where_the_slot_does_and_every_lane_reads_from_there() {
+    let (_folder, log) = log(4);
+    let (mut a, mut b) = (
+        log.join(A, Position::default()),
+        log.join(B, Position::default()),
+    );
+    assert_eq!(log.begin(), Position::default());
+    for n in 1..=9 {
+        assert!(append(&log, whole(n)));
+        for (lane, cursor) in [(A, &mut a), (B, &mut b)] {
+            assert_eq!(read(&log, lane, cursor), Some((n, 0)));
+            log.stored(lane, end(n));
+        }
+    }
+    assert_eq!(
+        log.release(|frontier| frontier.map(|_| end(3).lsn)),
+        Some(end(3).lsn)
+    );
+    // A's target went back: too far, and then not too far.
+    log.join(A, end(2));
+    assert!(!log.rewind(&end(2)), "the slot has forgotten it");
+    assert_eq!(log.reach(), end(9));
+    a = log.join(A, end(5));
+    assert!(log.rewind(&end(5)));
+    assert_eq!((log.reach(), log.tail()), (end(3), end(3)));
+    // What the reader has in hand is from before.
+    assert!(matches!(
+        log.append(whole(10)).now_or_never(),
+        Some(Err(LogError::Rewound))
+    ));
+    log.advance(Lsn(5000));
+    assert!(log.is_rewound());
+    assert_eq!(log.begin(), end(3));
+    for n in 4..=10 {
+        assert!(append(&log, whole(n)));
+        for (lane, cursor) in [(A, &mut a), (B, &mut b)] {
+            assert_eq!(read(&log, lane, cursor), Some((n, 0)));
+            log.stored(lane, end(n));
+        }
+    }
+    assert_eq!(log.reach(), end(10), "nothing is kept for ever");
+}
+
+#[test]
+fn a_source_that_waits_for_room_learns_of_a_rewind() {
+    let (_folder, log) = log(1);
+    log.join(A, Position::default());
+    assert!(append(&log, whole(1)));
+    let mut pending = pin!(log.append(whole(2)));
+    assert!(pending.as_mut().now_or_never().is_none());
+    assert!(log.rewind(&Position::default()));
+    assert!(matches!(
+        pending.as_mut().now_or_never(),
+        Some(Err(LogError::Rewound))
+    ));
 }

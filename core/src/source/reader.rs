@@ -19,7 +19,7 @@ use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{SourceError, catalog};
 use crate::{
-    log::{Frontier, Log},
+    log::{Frontier, Log, LogError},
     pgoutput::{Message, RelationMessage, decode},
     record::{Assembler, Limits, Relations, reconcile},
     shutdown::Stop,
@@ -140,7 +140,8 @@ impl Reader {
         loop {
             let started = Instant::now();
             let error = match self.stream(&mut frontier).await {
-                Ok(()) => return Ok(()),
+                Ok(Flow::Stopped) => return Ok(()),
+                Ok(Flow::Rewound) => continue,
                 Err(error) => error,
             };
             self.status.update(|status| {
@@ -163,8 +164,8 @@ impl Reader {
         }
     }
 
-    async fn stream(&self, frontier: &mut Frontier) -> Result<(), SourceError> {
-        let tail = self.log.tail();
+    async fn stream(&self, frontier: &mut Frontier) -> Result<Flow, SourceError> {
+        let tail = self.log.begin();
         let config = self.url.replication(&Replication {
             slot: &self.slot,
             publication: &self.publication,
@@ -190,7 +191,7 @@ impl Reader {
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
         let mut events = 0;
-        loop {
+        let flow = loop {
             let ready = client.recv().now_or_never();
             let event = if let Some(event) = ready {
                 event
@@ -198,10 +199,12 @@ impl Reader {
                 stream.pause().await?;
                 tokio::select! {
                     biased;
-                    () = self.stop.asked() => break,
+                    () = self.stop.asked() => break Flow::Stopped,
                     event = client.recv() => event,
                     _ = feedback.tick() => {
-                        self.release(&client, frontier);
+                        if let Some(flow) = self.look(&client, frontier) {
+                            break flow;
+                        }
                         stream.check_session()?;
                         continue;
                     }
@@ -214,22 +217,32 @@ impl Reader {
             events += 1;
             if events >= EVENTS_PER_LOOK {
                 events = 0;
-                self.release(&client, frontier);
-                if self.stop.is_stopping() {
-                    break;
+                if let Some(flow) = self.look(&client, frontier) {
+                    break flow;
                 }
             }
-        }
+        };
         // Lanes store their last positions while the engine ends; `redo` keeps the slot behind
         // them anyway.
         self.release(&client, frontier);
         let _ = tokio::time::timeout(Duration::from_secs(2), client.shutdown()).await;
-        Ok(())
+        Ok(flow)
+    }
+
+    /// Tells the slot what it may forget, and sees whether to go on.
+    fn look(&self, client: &ReplicationClient, frontier: &mut Frontier) -> Option<Flow> {
+        self.release(client, frontier);
+        if self.stop.is_stopping() {
+            Some(Flow::Stopped)
+        } else {
+            self.log.is_rewound().then_some(Flow::Rewound)
+        }
     }
 
     /// Tells the slot what it may forget.
     fn release(&self, client: &ReplicationClient, frontier: &mut Frontier) {
-        let released = frontier.observe(Instant::now(), self.log.frontier());
+        let now = Instant::now();
+        let released = self.log.release(|position| frontier.observe(now, position));
         if let Some(lsn) = released {
             client.update_applied_lsn(pgwire_replication::Lsn(lsn.0));
         }
@@ -240,6 +253,14 @@ impl Reader {
             status.end = status.end.max(Lsn(end.0));
         });
     }
+}
+
+/// How a connection ended without an error.
+enum Flow {
+    /// The engine is stopping.
+    Stopped,
+    /// The log begins anew further back.
+    Rewound,
 }
 
 /// One connection's stream.
@@ -319,10 +340,12 @@ impl Stream<'_> {
     }
 
     async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
-        let appended = self.reader.log.append(arena).await;
-        appended.map_err(|error| {
-            SourceError::transient(error.to_string()).hint("free space on the disk of `state_dir`")
-        })
+        match self.reader.log.append(arena).await {
+            // It comes again.
+            Ok(()) | Err(LogError::Rewound) => Ok(()),
+            Err(error) => Err(SourceError::transient(error.to_string())
+                .hint("free space on the disk of `state_dir`")),
+        }
     }
 
     /// Takes a table's new schema, completed from the catalog.
