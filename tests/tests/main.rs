@@ -9,6 +9,7 @@ mod copying;
 mod ddl;
 mod drop_leaves_nothing;
 mod failing_writers;
+mod full_disks;
 mod harness;
 mod init_writes_a_config;
 mod kills;

@@ -74,6 +74,7 @@ async fn run_engine(
 ) -> Result<(), Faults> {
     let stop = Stop::default();
     let signals = tokio::spawn(watch_signals(stop.clone()));
+    let _handled = outlive_full_disks();
     let patience = options.once.then_some(ONCE_PATIENCE);
     let engine = Engine::start(config, registry, patience, stop.clone()).await?;
     let latest = Arc::new(Mutex::new(engine.report()));
@@ -109,6 +110,13 @@ async fn refresh(engine: &Engine, latest: &Mutex<Report>, progress: &mut Progres
         *latest.lock().unwrap_or_else(PoisonError::into_inner) = engine.report();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// A file that would grow beyond the limit of the process (`ulimit -f`) is an error to whoever writes
+/// it, as a full disk is, and not the end of the process.
+fn outlive_full_disks() -> std::io::Result<tokio::signal::unix::Signal> {
+    let number = rustix::process::Signal::XFSZ.as_raw();
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(number))
 }
 
 /// The first Ctrl-C or SIGTERM asks for a clean end, the second one ends at once.

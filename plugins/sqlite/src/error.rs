@@ -17,8 +17,11 @@ pub(crate) fn failed(doing: &str, error: &Error) -> WriteError {
             .hint("another program writes to the file; end it, or raise `busy_timeout`"),
         ErrorCode::DiskFull => WriteError::transient(message)
             .hint("make room on the disk of the database file; the lane tries again by itself"),
+        ErrorCode::SystemIoFailure => WriteError::transient(message).hint(
+            "the disk of the database file fails or takes no more (`ulimit -f`, a quota); the lane \
+             tries again by itself",
+        ),
         ErrorCode::OperationInterrupted
-        | ErrorCode::SystemIoFailure
         | ErrorCode::OutOfMemory
         | ErrorCode::FileLockingProtocolFailed
         | ErrorCode::SchemaChanged => WriteError::transient(message),
