@@ -149,7 +149,10 @@ impl StdError for Error {
 
 impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
-        let kept = Self::target(error.to_string());
+        let kept = match error.code == WriteError::OPTIONS {
+            true => Self::usage(error.message),
+            false => Self::target(error.to_string()),
+        };
         if error.hint.is_empty() {
             kept
         } else {

@@ -81,6 +81,14 @@ impl WriteError {
         Self::new(ErrorKind::Rejected, message)
     }
 
+    /// A rejected error whose cause are the target's options: a fault of the config.
+    pub fn options(message: impl Into<String>) -> Self {
+        Self::rejected(message).code(Self::OPTIONS)
+    }
+
+    /// The code of [`options`](Self::options).
+    pub const OPTIONS: &str = "options";
+
     /// An error that should not exist.
     pub fn fatal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Fatal, message)
@@ -137,7 +145,7 @@ impl WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        if !self.code.is_empty() {
+        if !self.code.is_empty() && self.code != Self::OPTIONS {
             write!(f, " ({})", self.code)?;
         }
         Ok(())

@@ -134,6 +134,27 @@ async fn a_source_or_target_out_of_reach_is_named_with_what_was_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_options_of_a_target_are_faults_of_the_config() {
+    let database = database("CREATE TABLE a (id int PRIMARY KEY)").await;
+    for (target, named) in [
+        ("plugin = \"sqlite\"\noptions = { paht = \"a.db\" }", "paht"),
+        (
+            "plugin = \"redis\"\noptions = { url = \"http://x\" }",
+            "url",
+        ),
+        ("plugin = \"postgres\"\noptions = { url = \"x\" }", "url"),
+    ] {
+        let engine = Engine::builder()
+            .config(config(database.url(), target))
+            .build();
+        let checked = engine.tahr(&["check"]);
+        checked.assert_code(2);
+        assert_names(&checked.stderr, &["target \"copy\"", named, "hint:"]);
+        assert_names(&checked.stdout, &["1 fault: 1 in the config"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_logical_decoding_is_told_the_setting() {
     let server = Postgres::own(None, &[("wal_level", "replica")]);
     let database = server.database().await;

@@ -34,7 +34,7 @@ pub(super) extern "C" fn open<W: Writer>(
 ) -> RawResult<RawOpened> {
     guard(move || {
         let options: W::Options = serde_json::from_str(&options).map_err(|error| {
-            WriteError::rejected(format!("options of plugin {:?}: {error}", W::NAME)).hint(format!(
+            WriteError::options(format!("options of plugin {:?}: {error}", W::NAME)).hint(format!(
                 "`tahr plugins describe {}` lists its options",
                 W::NAME
             ))

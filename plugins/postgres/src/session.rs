@@ -66,7 +66,7 @@ impl Session {
         interrupt: &Arc<Interrupt>,
     ) -> Result<Self, WriteError> {
         let url = Url::parse(&options.url).map_err(|error| {
-            WriteError::rejected(format!("option url: {error}")).hint(error.hint())
+            WriteError::options(format!("option url: {error}")).hint(error.hint())
         })?;
         let client = Box::pin(url.connect("tahr"))
             .await

@@ -39,7 +39,7 @@ impl Address {
     /// The address in `options`.
     pub(crate) fn new(options: &Options) -> Result<Self, WriteError> {
         let wrong = || {
-            WriteError::rejected("option \"url\" is not the address of a redis server")
+            WriteError::options("option \"url\" is not the address of a redis server")
                 .hint("url = \"redis://user:password@host:6379/0\"")
         };
         let scheme = options.url.split(':').next().unwrap_or_default();

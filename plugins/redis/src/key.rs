@@ -29,7 +29,7 @@ impl KeyTemplate {
     /// Reads a template.
     pub(crate) fn parse(text: &str, separator: char) -> Result<Self, WriteError> {
         let error = |what: &str| {
-            WriteError::rejected(format!("option \"key\": {what}"))
+            WriteError::options(format!("option \"key\": {what}"))
                 .hint(format!("key = \"{{table}}{separator}{{pk}}\""))
         };
         let mut parts = Vec::new();

@@ -127,17 +127,17 @@ impl Options {
     pub(crate) fn validate(&self) -> Result<(), WriteError> {
         let separator = self.separator;
         if !separator.is_ascii_punctuation() || matches!(separator, '\\' | '{' | '}') {
-            return Err(WriteError::rejected(format!(
+            return Err(WriteError::options(format!(
                 "option \"separator\": {separator:?} can't separate the parts of a key"
             ))
             .hint("separator = \":\""));
         }
         match (self.format, &self.value) {
-            (Format::String, None) => Err(WriteError::rejected(
+            (Format::String, None) => Err(WriteError::options(
                 "format \"string\" needs the column whose value is stored",
             )
             .hint("value = \"column\"")),
-            (Format::Hash | Format::Json, Some(_)) => Err(WriteError::rejected(
+            (Format::Hash | Format::Json, Some(_)) => Err(WriteError::options(
                 "option \"value\" belongs to format \"string\"",
             )
             .hint("format = \"string\"")),
