@@ -57,7 +57,9 @@ pub struct Capabilities {
     pub keyless: bool,
     /// Rows that one target transaction can hold; `None`: no limit.
     pub max_transaction_rows: Option<u64>,
-    /// Writers that may load one table side by side.
+    /// Writers that may load one table side by side. 0: there is none but the stream writer, which
+    /// is given the rows itself; between its [`Writer::begin_load`] and [`Writer::end_load`] come no
+    /// calls but [`Writer::load`].
     pub loaders: u32,
     /// Can read rows back for comparison.
     pub read_back: bool,

@@ -1,6 +1,6 @@
 //! How a writer says that something went wrong.
 
-use std::fmt;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,24 @@ impl WriteError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.kind == ErrorKind::Transient
+    }
+}
+
+impl From<io::Error> for WriteError {
+    /// Rejected where a file or folder has to be mended first; transient otherwise: a disk gets room
+    /// again, and a server comes back. `io::Error` doesn't name the file, but the crate `fs-err`, with
+    /// the same functions as `std::fs`, has errors that do.
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{
+            InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+            ReadOnlyFilesystem,
+        };
+        let message = error.to_string();
+        match error.kind() {
+            NotFound | PermissionDenied | NotADirectory | IsADirectory | ReadOnlyFilesystem
+            | InvalidInput => Self::rejected(message),
+            _ => Self::transient(message),
+        }
     }
 }
 

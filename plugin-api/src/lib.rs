@@ -46,7 +46,7 @@
 //! on. A copy of a table goes to a file of its own, which [`Writer::end_load`] adds to the lines,
 //! behind a truncate, in one commit.
 //!
-#![doc = concat!("```\n", include_str!("../examples/json_lines.rs"), "\n# fn main() {}\n```")]
+#![doc = concat!("```\n", include_str!("../doc/jsonl.rs"), "\n# fn main() {}\n```")]
 //!
 //! Its `Cargo.toml` needs
 //!
@@ -86,10 +86,12 @@ pub mod compaction;
 mod description;
 mod error;
 mod host;
+pub mod json;
 mod lsn;
 mod position;
 mod relation;
 pub mod rules;
+mod simple;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod value;
@@ -104,6 +106,7 @@ pub use lsn::{Lsn, ParseLsnError};
 pub use position::{Checkpoint, ParsePositionError, Position, StreamId};
 pub use relation::{Column, Relation, ReplicaIdentity, TableName};
 pub use rules::{Rule, RuleTable, Unfit};
+pub use simple::{Simple, SimpleWriter};
 pub use value::{
     Array, ArrayItem, CivilDate, Date, InUtc, Interval, Time, TimeTz, Timestamp, Typed, Value,
     ValueKind,

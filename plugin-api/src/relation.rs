@@ -100,6 +100,18 @@ impl Relation {
         }
     }
 
+    /// Whether the column at `index` is one of [`key`](Self::key).
+    #[must_use]
+    pub fn is_in_key(&self, index: usize) -> bool {
+        match self.replica_identity {
+            ReplicaIdentity::Index => self.columns[index].in_identity,
+            ReplicaIdentity::Default if self.primary_key.is_empty() => {
+                self.columns[index].in_identity
+            }
+            _ => self.primary_key.contains(&index),
+        }
+    }
+
     /// The position in [`columns`](Self::columns) of the column `name`.
     #[must_use]
     pub fn position_of(&self, name: &str) -> Option<usize> {

@@ -15,6 +15,9 @@ pub type Cancel = Box<dyn Fn() + Send + Sync>;
 
 /// Applies changes to one target.
 ///
+/// A target that only has to take changes and commit them is better a
+/// [`SimpleWriter`](crate::SimpleWriter), of which [`Simple`](crate::Simple) makes a writer.
+///
 /// The engine opens a writer for each role, calls it from one thread, one call at a time, and
 /// expects calls to block until they are done. A writer that needs an async runtime owns one.
 ///
@@ -106,7 +109,8 @@ pub trait Writer: Sized + Send + 'static {
     fn begin_load(&mut self, relation: &Arc<Relation>, mode: LoadMode) -> Result<(), WriteError>;
 
     /// Adds copied rows: a batch of inserts of one relation. Called on loaders, each of which is
-    /// told to [`flush`](Self::flush) before [`end_load`](Self::end_load).
+    /// told to [`flush`](Self::flush) before [`end_load`](Self::end_load); or on the stream writer,
+    /// without a flush, where [`Capabilities::loaders`] is 0.
     ///
     /// # Errors
     ///

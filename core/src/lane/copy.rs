@@ -1,11 +1,14 @@
 //! The copy of tables into one target.
 //!
 //! One snapshot serves all tables of a copy. Worker sessions inside it read ranges of a table side
-//! by side, loaders write them side by side; then the table's point in the stream is stored with
+//! by side, loaders write them side by side (or the stream writer, where it has none); then the table's point in the stream is stored with
 //! it. A table that was rewritten after the snapshot is copied again from a new one.
 
 use futures_util::StreamExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    borrow::BorrowMut,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tahr_plugin_api::{
     Batch, LoadMode, Lsn, Part, Position, Relation, Role, Route, Segment, WriteError,
     abi::{Arena, RemoteWriter},
@@ -81,8 +84,9 @@ pub(super) fn copy_tables(
     Ok(copied)
 }
 
+/// None where the stream writer loads the rows.
 fn open_loaders(setup: &Setup) -> Result<Vec<Mutex<RemoteWriter>>, WriteError> {
-    let able = setup.plugin.description.capabilities.loaders.max(1);
+    let able = setup.plugin.description.capabilities.loaders;
     (0..able.min(setup.sync.copy_workers.max(1)))
         .map(|_| {
             let (mut loader, _) = setup.open(Role::Load)?;
@@ -136,8 +140,16 @@ impl Copy<'_> {
         };
         writer.prepare(&relation)?;
         writer.begin_load(&relation, mode)?;
-        let rewritten = self.rows(table, &source, &relation)?;
+        let rewritten = if self.loaders.is_empty() {
+            self.rows(table, &source, &relation, &[Mutex::new(&mut *writer)])?
+        } else {
+            self.rows(table, &source, &relation, self.loaders)?
+        };
         if let Some(reason) = rewritten {
+            if self.loaders.is_empty() {
+                writer.reset()?;
+                writer.checkpoint(&self.setup.stream)?;
+            }
             for loader in self.loaders {
                 loader
                     .lock()
@@ -157,11 +169,12 @@ impl Copy<'_> {
 
     /// Reads and loads all rows: ranges are read by as many sessions as there are workers, and
     /// what they read is loaded by whichever loader is free. Returns why, where it was rewritten.
-    fn rows(
+    fn rows<W: BorrowMut<RemoteWriter> + Send>(
         &self,
         table: &Table,
         source: &Arc<Relation>,
         relation: &Arc<Relation>,
+        loaders: &[Mutex<W>],
     ) -> Result<Option<String>, WriteError> {
         let setup = self.setup;
         let workers = setup.sync.copy_workers.max(1) as usize;
@@ -176,8 +189,7 @@ impl Copy<'_> {
         })]
         .into();
         std::thread::scope(|scope| {
-            let loading: Vec<_> = self
-                .loaders
+            let loading: Vec<_> = loaders
                 .iter()
                 .map(|loader| {
                     let (receiver, routes) = (&receiver, &routes);
@@ -256,9 +268,9 @@ impl Copy<'_> {
 }
 
 /// Loads arenas until there are no more. After an error the channel closes, which ends the rest.
-fn load(
+fn load<W: BorrowMut<RemoteWriter>>(
     setup: &Setup,
-    loader: &Mutex<RemoteWriter>,
+    loader: &Mutex<W>,
     receiver: &Mutex<mpsc::Receiver<Arena>>,
     routes: &Arc<[Option<Route>]>,
 ) -> Result<(), WriteError> {
@@ -288,7 +300,7 @@ fn load(
         };
         let nowhere = Position::default();
         let batch = Batch::new(vec![segment], nowhere.clone(), nowhere, Part::Whole);
-        if let Err(error) = loader.load(&batch) {
+        if let Err(error) = (*loader).borrow_mut().load(&batch) {
             return fail(error);
         }
         setup.status.update(|status| {

@@ -92,6 +92,20 @@ impl<'a> Fixture<'a> {
         writer
     }
 
+    /// Loads rows of a copy that has begun, on a loader where the target has such.
+    #[track_caller]
+    pub(super) fn load(&mut self, batches: &[Batch]) {
+        if self.capabilities.loaders == 0 {
+            batches
+                .iter()
+                .for_each(|batch| ok(self.writer().load(batch)));
+            return;
+        }
+        let mut loader = self.another(Role::Load);
+        batches.iter().for_each(|batch| ok(loader.load(batch)));
+        ok(loader.flush(&Position::default()));
+    }
+
     /// Drops the stream writer, as the end of a process would.
     pub(super) fn close(&mut self) {
         self.writer = None;

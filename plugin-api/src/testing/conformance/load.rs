@@ -20,19 +20,17 @@ cases![
     a_copy_runs_beside_the_stream,
 ];
 
-/// Loads `rows` on a loader of its own.
+/// Loads `rows`, in more than one batch, as from a real copy.
 #[track_caller]
-fn load(f: &Fixture<'_>, relation: &Arc<Relation>, rows: &[[&str; 3]]) {
-    let mut loader = f.another(Role::Load);
-    // More than one batch, as from a real copy.
-    for rows in rows.chunks(2) {
-        let mut batch = BatchBuilder::after(&Position::default());
-        for row in rows {
-            batch = batch.insert(relation, *row);
-        }
-        ok(loader.load(&batch.build()));
-    }
-    ok(loader.flush(&Position::default()));
+fn load(f: &mut Fixture<'_>, relation: &Arc<Relation>, rows: &[[&str; 3]]) {
+    let batches = rows.chunks(2).map(|rows| {
+        let batch = BatchBuilder::after(&Position::default());
+        let batch = rows
+            .iter()
+            .fold(batch, |batch, row| batch.insert(relation, *row));
+        batch.build()
+    });
+    f.load(&batches.collect::<Vec<_>>());
 }
 
 #[track_caller]
@@ -83,7 +81,7 @@ fn a_copy_that_has_begun_is_noted(f: &mut Fixture<'_>) {
 fn several_loaders_share_one_copy(f: &mut Fixture<'_>) {
     let items = f.start_items();
     ok(f.writer().begin_load(&items, LoadMode::Fresh));
-    let loaders = f.capabilities.loaders.clamp(1, 4);
+    let loaders = f.capabilities.loaders.min(4) as usize;
     let ids: Vec<String> = (0..400).map(|id| id.to_string()).collect();
     let mut writers: Vec<_> = (0..loaders).map(|_| f.another(Role::Load)).collect();
     for (ids, turn) in ids.chunks(50).zip(0..) {
@@ -91,8 +89,11 @@ fn several_loaders_share_one_copy(f: &mut Fixture<'_>) {
         for id in ids {
             batch = batch.insert(&items, [id.as_str(), "a", "x"]);
         }
-        let loader = turn % writers.len();
-        ok(writers[loader].load(&batch.build()));
+        let loader = match loaders {
+            0 => f.writer(),
+            loaders => &mut writers[turn % loaders],
+        };
+        ok(loader.load(&batch.build()));
     }
     for loader in &mut writers {
         ok(loader.flush(&Position::default()));
@@ -177,6 +178,10 @@ fn the_stream_goes_on_behind_a_copy(f: &mut Fixture<'_>) {
 }
 
 fn a_copy_runs_beside_the_stream(f: &mut Fixture<'_>) {
+    if f.capabilities.loaders == 0 {
+        f.skip("the target has no loaders beside the stream writer");
+        return;
+    }
     let items = f.start_items();
     let other = relation("public.other")
         .column("id", "integer")

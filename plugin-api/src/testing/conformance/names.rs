@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fixture::{Fixture, cases, ok};
-use crate::{LoadMode, Lsn, Position, Relation, Role, testing::BatchBuilder, testing::relation};
+use crate::{LoadMode, Lsn, Position, Relation, testing::BatchBuilder, testing::relation};
 
 cases![
     tables_with_strange_names_work,
@@ -93,13 +93,10 @@ fn tables_with_strange_names_are_copied(f: &mut Fixture<'_>) {
         let relation = table("public", name);
         ok(f.writer().prepare(&relation));
         ok(f.writer().begin_load(&relation, LoadMode::Replace));
-        let mut loader = f.another(Role::Load);
         let batch = BatchBuilder::after(&Position::default())
             .insert(&relation, ["1", "a"])
             .build();
-        ok(loader.load(&batch));
-        ok(loader.flush(&Position::default()));
-        drop(loader);
+        f.load(&[batch]);
         ok(f.writer().end_load(&relation, Lsn(0xABC)));
         f.expect(&relation, [["1", "a"]]);
     }
