@@ -7,7 +7,7 @@
 //!
 //! # What a writer is
 //!
-//! A type that implements [`Writer`], and one line that exports it, [`export_writer!`]. The engine
+//! A type that implements [`Writer`] or [`SimpleWriter`], and one line that exports it, [`export_writer!`]. The engine
 //! opens it once per *lane* (one sync into one target), on a thread of the lane's own, and calls it
 //! there, one call after another; calls simply block. What crosses the border between two libraries
 //! is this crate's business: a writer needs no `unsafe`, and a panic in it parks its lane and
@@ -37,16 +37,18 @@
 //! [rejected](WriteError::rejected) one (a person has to act), says what to do in its
 //! [hint](WriteError::hint), and that is all.
 //!
-//! # A complete writer
+//! # Two ways
 //!
-//! It adds every change to a file, as a line of JSON. A second, small file holds the checkpoint and
-//! how much of the lines counts; replacing it is the commit. What a crash leaves behind that length
-//! was never committed, and is cut off by the next transaction. A large transaction stays whole,
-//! however many parts it comes in: its lines are written as they come, and count from its last part
-//! on. A copy of a table goes to a file of its own, which [`Writer::end_load`] adds to the lines,
-//! behind a truncate, in one commit.
+//! A target that can take changes, and commit them together with a line of text, needs only a
+//! [`SimpleWriter`]: four calls, of which [`Simple`] makes a writer that keeps all of the above. One
+//! that has more to offer, such as several sessions that load a table side by side, implements [`Writer`].
 //!
-#![doc = concat!("```\n", include_str!("../doc/jsonl.rs"), "\n# fn main() {}\n```")]
+//! # A complete plugin
+//!
+//! It adds every change to a file, as a line of JSON. A second, small file holds tahr's state and how
+//! much of the lines counts; replacing it is the commit.
+//!
+#![doc = concat!("```ignore\n", include_str!("../doc/jsonl.rs"), "```")]
 //!
 //! Its `Cargo.toml` needs
 //!
@@ -55,22 +57,25 @@
 //! crate-type = ["cdylib", "rlib"]     # rlib: for its tests
 //!
 //! [dependencies]
-//! tahr-plugin-api = "0.1"
+//! fs-err          = "3"
 //! schemars        = { version = "1", default-features = false, features = ["derive", "std"] }
 //! serde           = { version = "1", features = ["derive"] }
-//! serde_json      = "1"
+//! tahr-plugin-api = "0.1"
 //!
 //! [dev-dependencies]
 //! tahr-plugin-api = { version = "0.1", features = ["testing"] }
 //! ```
 //!
 //! and the profile it is built with must not say `panic = "abort"`. The library's file has to be
-//! named `libtahr_….so` and lie in one of the config's `plugin_dirs`; then `plugin = "jsonl"` uses
-//! it, and `tahr plugins describe jsonl` shows the documentation of its options.
+//! named `libtahr_….so` and lie in one of the config's `plugin_dirs`, writable by nobody else; then
+//! `plugin = "jsonl"` uses it, and `tahr plugins describe jsonl` shows its options and what becomes of
+//! every type.
 //!
 //! # Where to go on
 //!
+//! - [`SimpleWriter`]: what its four calls keep, and what they may rely on.
 //! - [`Writer`]: each call, what it may do, and the order in which calls come.
+//! - [`json`]: changes as JSON, and the rules for their values.
 //! - [`Capabilities`]: what a target can do, as data; the engine plans by it.
 //! - [`Position`], [`StreamId`], [`Checkpoint`]: what a target stores for tahr.
 //! - `testing` (feature `testing`): batches made by hand, and the conformance suite, which drives a

@@ -33,3 +33,4 @@ mod truncates;
 mod types;
 mod unchanged_toast;
 mod versions;
+mod writing_a_plugin;
