@@ -12,6 +12,7 @@ mod failing_writers;
 mod full_disks;
 mod harness;
 mod init_writes_a_config;
+mod json_lines;
 mod kills;
 mod large_transactions;
 mod moved_checkpoints;
