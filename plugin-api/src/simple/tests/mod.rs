@@ -238,7 +238,7 @@ fn a_table_that_leaves_is_copied_anew_and_keeps_its_rows() {
 fn a_state_that_is_not_its_own_is_refused() {
     let scene = Scene::<true>::new();
     change(&scene.name, |stored| {
-        stored.state = Some("{\"x\": 1".to_owned())
+        stored.state = Some("{\"x\": 1".to_owned());
     });
     let options = serde_json::json!({ "name": scene.name });
     let (mut writer, _, _) = open::<Simple<Memory<true>>>(&options, Role::Stream).unwrap();
