@@ -135,7 +135,7 @@ async fn check_absent(
         });
     }
     for column in &relation.columns {
-        if target_type(client, &column.type_name).await? != column.type_name {
+        if target_type(client, column).await? != column.type_name {
             report.findings.push(Finding {
                 is_error: false,
                 object: object.clone(),

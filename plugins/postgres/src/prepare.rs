@@ -1,6 +1,6 @@
 //! Making the target ready for a relation version.
 
-use tahr_plugin_api::{Relation, WriteError};
+use tahr_plugin_api::{Column, Relation, WriteError};
 use tokio_postgres::Client;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     options::Options,
     statements::{join, quote},
     table::table_name,
-    types::fits,
+    types::{fits, rule},
 };
 
 /// One thing about an existing table that keeps a relation out of it.
@@ -216,7 +216,7 @@ pub(crate) async fn create(
     let key = relation.key();
     let mut lines = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
-        let type_name = target_type(client, &column.type_name).await?;
+        let type_name = target_type(client, column).await?;
         let not_null = if key.contains(&index) {
             " NOT NULL"
         } else {
@@ -236,13 +236,13 @@ pub(crate) async fn create(
     Ok(statements)
 }
 
-/// The type that a column of the source's type `name` gets: the same, or text where the target
-/// has no such type.
-pub(crate) async fn target_type(client: &Client, name: &str) -> Result<String, WriteError> {
-    let known = has_type(client, name)
+/// The type that `column` gets in a table that is made for it.
+pub(crate) async fn target_type(client: &Client, column: &Column) -> Result<String, WriteError> {
+    let name = &column.type_name;
+    let is_known = has_type(client, name)
         .await
         .map_err(|error| explain(&error, &format!("look up type {name}")))?;
-    Ok(if known { name } else { "text" }.to_owned())
+    Ok(rule(column, is_known).target)
 }
 
 #[cfg(test)]

@@ -1,6 +1,25 @@
-//! Which of PostgreSQL's types hold all values of which others.
+//! Which type a column gets, and which of PostgreSQL's types hold all values of which others.
 
-use tahr_plugin_api::{Column, ValueKind};
+use tahr_plugin_api::{Column, Rule, RuleTable, ValueKind};
+
+/// How a table that is made for a relation holds `column`. `is_known`: whether the target has the
+/// source's type, which extensions, users and newer versions of PostgreSQL may have added.
+pub(crate) fn rule(column: &Column, is_known: bool) -> Rule {
+    if is_known {
+        Rule::exact(&column.type_name)
+    } else {
+        Rule::exact("text").form("PostgreSQL's text")
+    }
+}
+
+/// The rules as the documentation shows them.
+pub(crate) fn rules() -> Vec<RuleTable> {
+    let table = |setting: &str, is_known| RuleTable::of(setting, |column| rule(column, is_known));
+    vec![
+        table("types that the target has", true),
+        table("types that the target lacks", false),
+    ]
+}
 
 /// A type name taken apart: `timestamp(3) without time zone` is `timestamp without time zone`
 /// with the modifiers `[3]`.

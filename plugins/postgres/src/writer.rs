@@ -4,11 +4,11 @@ use std::{fmt, future::Future, sync::Arc};
 
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, StreamId, TableName, WriteError, Writer, Written,
+    Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
 };
 use tokio::runtime::Runtime;
 
-use crate::{check::check, options::Options, session::Interrupt, target::Target};
+use crate::{check::check, options::Options, session::Interrupt, target::Target, types};
 
 /// Loaders side by side; more rarely helps, since all write one table.
 const LOADERS: u32 = 4;
@@ -78,6 +78,10 @@ impl Writer for PostgresWriter {
             loaders: LOADERS,
             ..Capabilities::default()
         }
+    }
+
+    fn rules() -> Vec<RuleTable> {
+        types::rules()
     }
 
     fn open(options: Options, role: Role, host: &Host) -> Result<Self, WriteError> {

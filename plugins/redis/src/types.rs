@@ -1,36 +1,118 @@
-//! PostgreSQL's values as Redis is to hold them.
+//! PostgreSQL's values as Redis is to hold them, and what the documentation says of it:
+//! [`Form::of`] decides both.
 //!
 //! Hash fields and strings hold PostgreSQL's text, but `true` and `false` for booleans and the
 //! bytes themselves for `bytea`. Documents hold numbers where every reader gets the same number
 //! back, and its text otherwise.
 
-use tahr_plugin_api::{Value, ValueKind};
+use tahr_plugin_api::{Rule, RuleTable, Value, ValueKind};
+
+use crate::options::Format;
+
+/// What values of a kind become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// `true`, `false`.
+    Bool,
+    Bytes,
+    /// In documents numbers, where those are exact.
+    Integer,
+    Float,
+    Decimal,
+    /// In documents the value itself.
+    Json,
+    /// PostgreSQL's text.
+    Text,
+}
+
+impl Form {
+    fn of(kind: ValueKind) -> Self {
+        match kind {
+            ValueKind::Bool => Self::Bool,
+            ValueKind::Bytes => Self::Bytes,
+            ValueKind::Int => Self::Integer,
+            ValueKind::Float => Self::Float,
+            ValueKind::Decimal => Self::Decimal,
+            ValueKind::Json => Self::Json,
+            _ => Self::Text,
+        }
+    }
+
+    /// What the documentation says of it.
+    fn rule(self, format: Format) -> Rule {
+        if format != Format::Json {
+            return match self {
+                Self::Bool => Rule::exact("text").form("`true`, `false`"),
+                Self::Bytes => Rule::exact("bytes").form("the bytes"),
+                _ => Rule::exact("text").form("PostgreSQL's text"),
+            };
+        }
+        match self {
+            Self::Bool => Rule::exact("`true`, `false`"),
+            Self::Bytes => Rule::exact("string").form("base64"),
+            Self::Integer => Rule::exact("number").form("string beyond ±2⁵³"),
+            Self::Float => {
+                Rule::exact("number").form("`NaN`, `Infinity` and `-Infinity` as strings")
+            }
+            Self::Decimal => Rule::exact("number").form(format!(
+                "string where there are more than {EXACT_DIGITS} digits behind leading zeros, \
+                 {NUMBER_LENGTH} characters or more, or none: `NaN`, `Infinity`, `-Infinity`"
+            )),
+            Self::Json => Rule::exact("the value itself")
+                .form("spelled as PostgreSQL prints it")
+                .except("JSON `null` can't be told from NULL"),
+            Self::Text => Rule::exact("string").form("PostgreSQL's text"),
+        }
+    }
+}
+
+/// The rules of each format.
+pub(crate) fn rules() -> Vec<RuleTable> {
+    let table = |setting: &str, format| {
+        RuleTable::of(setting, |column| Form::of(column.kind).rule(format))
+    };
+    vec![
+        table(r#"format = "hash" or "string""#, Format::Hash),
+        table(r#"format = "json""#, Format::Json),
+    ]
+}
 
 /// The bytes of a value in a hash field or string; none for null.
 pub(crate) fn raw(value: Value<'_>) -> Option<&[u8]> {
     match value {
         Value::Null | Value::Unchanged => None,
-        Value::Text(ValueKind::Bool, text) => Some(boolean(text).as_bytes()),
-        Value::Text(_, text) => Some(text.as_bytes()),
+        Value::Text(kind, text) => Some(match Form::of(kind) {
+            Form::Bool => boolean(text).as_bytes(),
+            _ => text.as_bytes(),
+        }),
         Value::Bytes(bytes) => Some(bytes),
     }
 }
 
 /// Appends a value as JSON.
 pub(crate) fn json(value: Value<'_>, out: &mut Vec<u8>) {
-    match value {
-        Value::Null | Value::Unchanged => out.extend_from_slice(b"null"),
-        Value::Text(ValueKind::Bool, text) => out.extend_from_slice(boolean(text).as_bytes()),
-        Value::Text(ValueKind::Json, text) => out.extend_from_slice(text.as_bytes()),
-        Value::Text(kind, text) if is_exact_number(kind, text) => {
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::Text(_, text) => json_text(text, out),
+    let (kind, text) = match value {
+        Value::Null | Value::Unchanged => return out.extend_from_slice(b"null"),
+        Value::Text(kind, text) => (kind, text),
         Value::Bytes(bytes) => {
             out.push(b'"');
             base64(bytes, out);
-            out.push(b'"');
+            return out.push(b'"');
         }
+    };
+    let is_plain = match Form::of(kind) {
+        Form::Bool => return out.extend_from_slice(boolean(text).as_bytes()),
+        Form::Json => true,
+        Form::Integer => is_exact_integer(text),
+        // The shortest text that gives the same double again; NaN and infinities are words.
+        Form::Float => ends_in_a_digit(text),
+        Form::Decimal => is_exact_decimal(text),
+        Form::Bytes | Form::Text => false,
+    };
+    if is_plain {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        json_text(text, out);
     }
 }
 
@@ -48,24 +130,28 @@ fn boolean(text: &str) -> &'static str {
     }
 }
 
-/// Whether a reader that keeps JSON numbers as doubles, as most do, gets this very number.
-fn is_exact_number(kind: ValueKind, text: &str) -> bool {
-    const LIMIT: u64 = 1 << 53;
-    match kind {
-        ValueKind::Int => text
-            .parse::<i64>()
-            .is_ok_and(|number| number.unsigned_abs() <= LIMIT),
-        // The shortest text that gives the same double again; NaN and infinities are words.
-        ValueKind::Float => text.ends_with(|last: char| last.is_ascii_digit()),
-        ValueKind::Decimal => {
-            let digits = text.bytes().filter(u8::is_ascii_digit);
-            let significant = digits.skip_while(|&digit| digit == b'0').count();
-            significant <= 15
-                && text.len() < 300
-                && text.ends_with(|last: char| last.is_ascii_digit())
-        }
-        _ => false,
-    }
+/// Readers that keep JSON numbers as doubles, as most do, get this very integer up to here.
+const EXACT_INTEGER: u64 = 1 << 53;
+
+/// Decimal digits that a double keeps.
+const EXACT_DIGITS: usize = 15;
+
+/// A number this long may lie beyond a double's exponents.
+const NUMBER_LENGTH: usize = 300;
+
+fn is_exact_integer(text: &str) -> bool {
+    let number = text.parse::<i64>();
+    number.is_ok_and(|number| number.unsigned_abs() <= EXACT_INTEGER)
+}
+
+fn is_exact_decimal(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit);
+    let behind_zeros = digits.skip_while(|&digit| digit == b'0').count();
+    behind_zeros <= EXACT_DIGITS && text.len() < NUMBER_LENGTH && ends_in_a_digit(text)
+}
+
+fn ends_in_a_digit(text: &str) -> bool {
+    text.ends_with(|last: char| last.is_ascii_digit())
 }
 
 /// Lowercase hexadecimal digits.

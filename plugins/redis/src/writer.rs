@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Finding, Host, LoadMode, Lsn, Position,
-    Relation, Role, StreamId, TableName, WriteError, Writer, Written,
+    Relation, Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     script::{Answer, Script},
     server,
     table::{Steps, Tables},
+    types,
 };
 
 /// Loads that may be under way: one runs in Redis while the next is packed.
@@ -70,6 +71,10 @@ impl Writer for RedisWriter {
             refills: true,
             ..Capabilities::default()
         }
+    }
+
+    fn rules() -> Vec<RuleTable> {
+        types::rules()
     }
 
     fn open(options: Options, role: Role, host: &Host) -> Result<Self, WriteError> {

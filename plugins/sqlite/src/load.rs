@@ -6,14 +6,14 @@
 //! of its own keeps them: its rows are replaced.
 
 use rusqlite::{Connection, params};
-use tahr_plugin_api::{LoadMode, Lsn, Relation, StreamId, ValueKind, WriteError};
+use tahr_plugin_api::{LoadMode, Lsn, Relation, StreamId, WriteError};
 
 use crate::{
     catalog, checkpoint,
     error::failed,
     names::{self, quote, quote_list},
     statements,
-    types::{self, Affinity},
+    types::Form,
 };
 
 /// Makes the table that loaders fill, and notes that the copy has begun.
@@ -44,9 +44,9 @@ pub(crate) fn begin(
     let declared = |index: usize| {
         let column = &relation.columns[index];
         let found = target.as_ref().and_then(|table| table.column(&column.name));
-        match found.map(|found| found.affinity) {
-            Some(Affinity::Text) if column.kind != ValueKind::Bytes => "TEXT",
-            _ => types::declared(column.kind),
+        match found {
+            Some(found) => Form::within(column, found.affinity).declared(),
+            None => Form::of(column).declared(),
         }
     };
     connection

@@ -99,7 +99,7 @@ fn forms(relation: &Relation, table: &Table) -> Vec<Form> {
     relation
         .columns
         .iter()
-        .map(|column| Form::of(column, affinity(&column.name)))
+        .map(|column| Form::within(column, affinity(&column.name)))
         .collect()
 }
 
@@ -172,7 +172,7 @@ pub(crate) fn faults(relation: &Relation, name: &str, table: &Table) -> Vec<(Str
                     "{named} has type {:?}, which would alter values of {}",
                     found.declared, column.type_name
                 ),
-                format!("declare it {}", types::declared(column.kind)),
+                format!("declare it {}", Form::of(column).declared()),
             ));
         }
     }

@@ -9,7 +9,7 @@ use tahr_plugin_api::Relation;
 
 use crate::{
     names::{quote, quote_list},
-    types::declared,
+    types::Form,
 };
 
 /// Makes the table for `relation` under the name `table`.
@@ -18,7 +18,7 @@ use crate::{
 /// enforced.
 pub(crate) fn create_table(relation: &Relation, table: &str) -> String {
     create_table_of(relation, table, |index| {
-        declared(relation.columns[index].kind)
+        Form::of(&relation.columns[index]).declared()
     })
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn add_column(relation: &Relation, table: &str, index: usize) -> Stri
         "ALTER TABLE {} ADD COLUMN {} {}",
         quote(table),
         quote(&column.name),
-        declared(column.kind)
+        Form::of(column).declared()
     )
 }
 

@@ -1,19 +1,12 @@
-//! Values: which form each kind has in SQLite, and how it is bound.
-//!
-//! | PostgreSQL | declared | stored |
-//! |---|---|---|
-//! | `boolean` | `INTEGER` | 0 or 1 |
-//! | `smallint`, `integer`, `bigint`, `oid` | `INTEGER` | integer |
-//! | `real`, `double precision` | `REAL` | float; `NaN` as text, since SQLite would make it NULL |
-//! | `bytea` | `BLOB` | blob |
-//! | all else | `TEXT` | PostgreSQL's text |
+//! Values: which form each kind has in SQLite, how it is declared and bound, and what the
+//! documentation says of it: [`Form::of`] decides all of it.
 //!
 //! SQLite converts a value to its column's *affinity* where it can. A column of a user's own table
 //! therefore has to have one that leaves the form alone: text that looks like a number survives in
 //! `TEXT` and untyped columns only. A `TEXT` column takes PostgreSQL's text of whatever it is.
 
 use rusqlite::{Statement, types::Null};
-use tahr_plugin_api::{Column, Value, ValueKind};
+use tahr_plugin_api::{Column, Rule, RuleTable, Value, ValueKind};
 
 /// What SQLite makes of values in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,36 +40,67 @@ impl Affinity {
     }
 }
 
-/// The form in which a column's values are bound.
+/// The form in which a column's values are declared and bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    Text,
-    Integer,
+    /// 0 or 1.
     Bool,
+    Integer,
     Real,
+    Blob,
+    /// PostgreSQL's text.
+    Text,
 }
 
 impl Form {
-    /// The form of values of `column` in a column with `affinity`.
-    pub(crate) fn of(column: &Column, affinity: Affinity) -> Self {
+    /// The form of values of `column` in a table that is made for them.
+    pub(crate) fn of(column: &Column) -> Self {
         match column.kind {
-            _ if affinity == Affinity::Text => Self::Text,
             ValueKind::Bool => Self::Bool,
             ValueKind::Int => Self::Integer,
             ValueKind::Float => Self::Real,
+            ValueKind::Bytes => Self::Blob,
             _ => Self::Text,
+        }
+    }
+
+    /// The form of values of `column` in a column with `affinity`.
+    pub(crate) fn within(column: &Column, affinity: Affinity) -> Self {
+        match Self::of(column) {
+            Self::Blob => Self::Blob,
+            _ if affinity == Affinity::Text => Self::Text,
+            form => form,
+        }
+    }
+
+    /// The type to declare for a column with such values.
+    pub(crate) fn declared(self) -> &'static str {
+        match self {
+            Self::Bool | Self::Integer => "INTEGER",
+            Self::Real => "REAL",
+            Self::Blob => "BLOB",
+            Self::Text => "TEXT",
+        }
+    }
+
+    /// What the documentation says of it.
+    fn rule(self) -> Rule {
+        let rule = Rule::exact(self.declared());
+        match self {
+            Self::Bool => rule.form("`0`, `1`"),
+            Self::Integer => rule.form("integer"),
+            Self::Real => rule
+                .form("the number, `Infinity` included; `NaN` as text")
+                .except("`-0` becomes `0`, counted"),
+            Self::Blob => rule.form("the bytes"),
+            Self::Text => rule.form("PostgreSQL's text"),
         }
     }
 }
 
-/// The type to declare for a column.
-pub(crate) fn declared(kind: ValueKind) -> &'static str {
-    match kind {
-        ValueKind::Bool | ValueKind::Int => "INTEGER",
-        ValueKind::Float => "REAL",
-        ValueKind::Bytes => "BLOB",
-        _ => "TEXT",
-    }
+/// The rules of tables that the writer makes.
+pub(crate) fn rules() -> Vec<RuleTable> {
+    vec![RuleTable::of("", |column| Form::of(column).rule())]
 }
 
 /// Whether a column with `affinity` keeps the values of `column` exactly.
@@ -124,7 +148,7 @@ pub(crate) fn bind(
         }
     };
     match form {
-        Form::Text => statement.raw_bind_parameter(index, text)?,
+        Form::Text | Form::Blob => statement.raw_bind_parameter(index, text)?,
         Form::Bool => statement.raw_bind_parameter(index, i64::from(text == "t"))?,
         Form::Integer => match text.parse::<i64>() {
             Ok(number) => statement.raw_bind_parameter(index, number)?,
@@ -194,8 +218,11 @@ mod tests {
             ValueKind::Json,
             ValueKind::Other,
         ] {
-            let affinity = Affinity::of(declared(kind), false);
-            assert!(keeps(&column(kind, 20), affinity), "{kind:?}");
+            let column = column(kind, 20);
+            let form = Form::of(&column);
+            let affinity = Affinity::of(form.declared(), false);
+            assert!(keeps(&column, affinity), "{kind:?}");
+            assert_eq!(Form::within(&column, affinity), form, "{kind:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, InterruptHandle};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, StreamId, TableName, WriteError, Writer, Written,
+    Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     load,
     options::Options,
     plan::{self, Before, Plan},
+    types,
 };
 
 /// Writes to one SQLite file.
@@ -160,6 +161,10 @@ impl Writer for SqliteWriter {
             transactional_ddl: true,
             ..Capabilities::default()
         }
+    }
+
+    fn rules() -> Vec<RuleTable> {
+        types::rules()
     }
 
     fn open(options: Options, role: Role, host: &Host) -> Result<Self, WriteError> {
