@@ -84,6 +84,24 @@ impl RuleTable {
             rules: source_types().map(rule).collect(),
         }
     }
+
+    /// The table as people read it: consecutive types of one rule are a group. A target that is the
+    /// source's type itself reads "the same".
+    #[must_use]
+    pub fn groups(&self) -> Vec<(Vec<&str>, Rule)> {
+        let mut groups: Vec<(Vec<&str>, Rule)> = Vec::new();
+        for (name, rule) in &self.rules {
+            let mut rule = rule.clone();
+            if rule.target == *name {
+                "the same".clone_into(&mut rule.target);
+            }
+            match groups.last_mut() {
+                Some((names, last)) if *last == rule => names.push(name),
+                _ => groups.push((vec![name], rule)),
+            }
+        }
+        groups
+    }
 }
 
 /// A column of each of PostgreSQL's own types, and of each sort that users make: an enum (`mood`),
@@ -188,6 +206,19 @@ mod tests {
         let table = RuleTable::of("", |column| Rule::exact(&column.type_name));
         assert_eq!(table.rules.len(), TYPES.len());
         assert!(table.rules.iter().all(|(name, rule)| *name == rule.target));
+    }
+
+    #[test]
+    fn consecutive_types_of_one_rule_are_a_group() {
+        let table = RuleTable::of("", |column| match column.kind {
+            ValueKind::Bool => Rule::exact("BIT"),
+            ValueKind::Int => Rule::exact(&column.type_name),
+            _ => Rule::exact("TEXT"),
+        });
+        let groups = table.groups();
+        let targets: Vec<&str> = groups.iter().map(|(_, rule)| &*rule.target).collect();
+        assert_eq!(targets, ["BIT", "the same", "TEXT"]);
+        assert_eq!(groups[1].0, ["smallint", "integer", "bigint", "oid"]);
     }
 
     #[test]

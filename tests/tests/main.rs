@@ -33,5 +33,6 @@ mod starts_and_ends;
 mod truncates;
 mod types;
 mod unchanged_toast;
+mod value_matrix;
 mod versions;
 mod writing_a_plugin;

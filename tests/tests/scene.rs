@@ -317,7 +317,7 @@ pub(crate) fn quote(name: &str) -> String {
 
 /// There is no use in waiting for a lane that waits for a person.
 #[track_caller]
-fn fail_if_parked(running: &Running) {
+pub(crate) fn fail_if_parked(running: &Running) {
     assert!(running.is_running(), "the engine has ended");
     assert!(
         !running.stderr().contains("lane is parked"),

@@ -1,0 +1,43 @@
+//! What the matrix asks of each target.
+//!
+//! A judge is written by the documentation, never by the plugin's code: it reads rows in the target's
+//! own terms and says what PostgreSQL's text has to look like there. A new target is one file with
+//! one [`Judge`], and a line in [`judges`](super::judges).
+
+use futures_util::future::BoxFuture;
+
+/// A table of the source.
+pub(crate) struct Table {
+    /// In schema `public`.
+    pub(crate) name: String,
+    /// The first one is `id`, an integer that tells rows apart, not always the key.
+    pub(crate) columns: Vec<Column>,
+}
+
+/// A column of a [`Table`].
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// Its type as PostgreSQL spells it; of a domain, the type under it.
+    pub(crate) base: String,
+}
+
+/// A row. A value is spelled so that the target's type shows, and that different values differ:
+/// `integer 1`, `text 1`.
+pub(crate) type Cells = Vec<Option<String>>;
+
+/// A target, and its rule.
+pub(crate) trait Judge: Send + Sync {
+    /// A name for its target.
+    fn name(&self) -> &'static str;
+
+    /// The keys of `[targets.NAME]`, in TOML.
+    fn config(&self) -> String;
+
+    /// All rows of a table, in any order, with the columns in theirs. A value that the target does
+    /// not hold, or holds as its null, is none. An error where the table is not there (yet).
+    fn read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, Result<Vec<Cells>, String>>;
+
+    /// What a value that PostgreSQL prints as `text` has to look like, in the spelling of
+    /// [`read`](Self::read); none for null, too.
+    fn expected(&self, base: &str, text: Option<&str>) -> Option<String>;
+}
