@@ -37,10 +37,8 @@ impl<'a> Applier<'a> {
                 .iter()
                 .map(|gone| table.parameters(gone.row, &table.key));
             let stage = self.stage(table, "gone", &table.key, rows).await?;
-            let condition = join(&table.key, " AND ", |column| {
-                let column = table.quoted(column);
-                format!("t.{column} = s.{column}")
-            });
+            let of = |table: &str, column: &str| format!("{table}.{column}");
+            let condition = table.same_key(|column| of("t", column), |_, column| of("s", column));
             let text = format!(
                 "DELETE FROM {} t USING {stage} s WHERE {condition}",
                 table.name

@@ -37,6 +37,12 @@ pub(crate) struct ExistingColumn {
     pub(crate) is_identity_always: bool,
     /// Whether different texts may be equal under its collation.
     pub(crate) is_nondeterministic: bool,
+    /// The operator that says whether two keys are equal, as SQL: `=`, but with its schema for the
+    /// types of extensions, which the session's empty `search_path` doesn't see.
+    pub(crate) equals: String,
+    /// What makes a parameter a value of the column's type where `equals` doesn't, as SQL: rows of
+    /// any type can be compared, so of a composite type it has to be said.
+    pub(crate) cast: String,
 }
 
 const TABLE: &str = "\
@@ -54,8 +60,18 @@ const TABLE: &str = "\
 const COLUMNS: &str = "\
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
       a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity = 'a',
-      coalesce(NOT l.collisdeterministic, false)
-    FROM pg_attribute a LEFT JOIN pg_collation l ON l.oid = a.attcollation
+      coalesce(NOT l.collisdeterministic, false),
+      coalesce((SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+        FROM pg_opclass c JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree'
+        JOIN pg_amop p ON p.amopfamily = c.opcfamily AND p.amopstrategy = 3
+          AND p.amoplefttype = c.opcintype AND p.amoprighttype = c.opcintype
+        JOIN pg_operator o ON o.oid = p.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace
+        WHERE c.opcdefault AND c.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid)
+          AND n.nspname <> 'pg_catalog' LIMIT 1), '='),
+      CASE WHEN coalesce(b.typtype, t.typtype) = 'c' THEN '::' || format_type(t.oid, NULL) ELSE '' END
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_type b ON b.oid = t.typbasetype
+    LEFT JOIN pg_collation l ON l.oid = a.attcollation
     WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
 const UNIQUE: &str = "\
@@ -84,6 +100,8 @@ impl Existing {
             is_generated: row.get(4),
             is_identity_always: row.get(5),
             is_nondeterministic: row.get(6),
+            equals: row.get(7),
+            cast: row.get(8),
         });
         Ok(Some(Self {
             kind: row.get::<_, String>(1).chars().next().unwrap_or('r'),

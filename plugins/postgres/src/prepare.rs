@@ -281,6 +281,8 @@ mod tests {
                     is_generated: false,
                     is_identity_always: false,
                     is_nondeterministic: false,
+                    equals: "=".to_owned(),
+                    cast: String::new(),
                 })
                 .collect(),
             unique: vec![vec!["id".to_owned()]],

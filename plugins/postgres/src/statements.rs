@@ -131,11 +131,7 @@ impl Table {
     }
 
     fn key_equals(&self, first: usize) -> String {
-        let mut number = first - 1;
-        join(&self.key, " AND ", |column| {
-            number += 1;
-            format!("{} = ${number}", self.quoted(column))
-        })
+        self.same_key(str::to_owned, |place, _| format!("${}", first + place))
     }
 
     /// One row that equals the parameters from `first` on in all its columns, printed form

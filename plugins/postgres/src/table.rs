@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Error};
 use crate::{
     catalog::Existing,
     parameter::Parameter,
-    statements::{Statement, quote},
+    statements::{Statement, join, quote},
     types::has_one_text_per_value,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct Table {
     pub(crate) written: Vec<usize>,
     /// Positions of the columns that name a row; empty for a table without a key.
     pub(crate) key: Vec<usize>,
+    /// Per column of `key`, the operator that tells equal keys, and the cast to its right side.
+    equality: Vec<(String, String)>,
     pub(crate) is_partitioned: bool,
     /// Whether a column is `GENERATED ALWAYS AS IDENTITY`.
     pub(crate) overrides_identity: bool,
@@ -50,6 +52,13 @@ impl Table {
             })
             .collect();
         let key = relation.key();
+        let equality = |&index: &usize| {
+            let column = existing.column(&relation.columns[index].name);
+            column.map_or_else(Default::default, |column| {
+                (column.equals.clone(), column.cast.clone())
+            })
+        };
+        let equality = key.iter().map(equality).collect();
         let has_plain_key = !key.is_empty()
             && key.iter().all(|&index| {
                 let column = &relation.columns[index];
@@ -75,6 +84,7 @@ impl Table {
             relation: Arc::clone(relation),
             written,
             key,
+            equality,
             is_free,
             is_tied,
             prepared: Mutex::default(),
@@ -89,6 +99,22 @@ impl Table {
     ) -> impl ExactSizeIterator<Item = Parameter<'b>> {
         columns.iter().map(move |&column| {
             Parameter::new(row.value(column), self.relation.columns[column].kind)
+        })
+    }
+
+    /// Whether the key's columns, spelled by `left`, are those that `right` spells: joined by AND.
+    pub(crate) fn same_key(
+        &self,
+        left: impl Fn(&str) -> String,
+        right: impl Fn(usize, &str) -> String,
+    ) -> String {
+        let mut place = 0;
+        join(&self.key, " AND ", |column| {
+            let name = self.quoted(column);
+            let (equals, cast) = &self.equality[place];
+            let text = format!("{} {equals} {}{cast}", left(&name), right(place, &name));
+            place += 1;
+            text
         })
     }
 

@@ -68,9 +68,8 @@ impl Form {
 
 /// The rules of each format.
 pub(crate) fn rules() -> Vec<RuleTable> {
-    let table = |setting: &str, format| {
-        RuleTable::of(setting, |column| Form::of(column.kind).rule(format))
-    };
+    let table =
+        |setting: &str, format| RuleTable::of(setting, |column| Form::of(column.kind).rule(format));
     vec![
         table(r#"format = "hash" or "string""#, Format::Hash),
         table(r#"format = "json""#, Format::Json),

@@ -159,11 +159,9 @@ async fn arrives(types: Vec<Type>, setup: &str) {
     let late = Site::new(&source, judges(&server, "").await);
     let running = live.engine.start();
     clean(&late.engine.run_once().stderr);
-    late.judge(&source, std::slice::from_ref(&matrix.judged))
-        .await;
+    late.judge(&source, &[&matrix.judged]).await;
     live.arrives(&running, 1).await;
-    live.judge(&source, std::slice::from_ref(&matrix.judged))
-        .await;
+    live.judge(&source, &[&matrix.judged]).await;
 
     matrix.insert(&source, TWIN).await;
     matrix.update(&source).await;
@@ -171,11 +169,9 @@ async fn arrives(types: Vec<Type>, setup: &str) {
         .execute("DELETE FROM v WHERE id % 1000 % 10 = 5; INSERT INTO done VALUES (2)")
         .await;
     clean(&late.engine.run_once().stderr);
-    late.judge(&source, std::slice::from_ref(&matrix.judged))
-        .await;
+    late.judge(&source, &[&matrix.judged]).await;
     live.arrives(&running, 2).await;
-    live.judge(&source, std::slice::from_ref(&matrix.judged))
-        .await;
+    live.judge(&source, &[&matrix.judged]).await;
     clean(&running.terminate().stderr);
 }
 

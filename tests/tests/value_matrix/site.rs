@@ -51,7 +51,7 @@ impl Site {
     }
 
     /// Compares every row of every target with the source's under the target's rule.
-    pub(super) async fn judge(&self, source: &Database, tables: &[Judged]) {
+    pub(super) async fn judge(&self, source: &Database, tables: &[&Judged]) {
         let mut faults = Vec::new();
         for table in tables {
             let truth = source.query(&select(&table.table)).await;
