@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench build install
+.PHONY: help demo test lint docs bench build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -22,6 +22,10 @@ lint: install ## formatting, clippy and documentation, without a warning
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+docs: ## write the rules that the plugins state into docs/types.md
+	cargo build --workspace
+	TAHR_WRITE_DOCS=1 cargo test --quiet -p tahr-tests --test main the_documentation_of_types
 
 bench: install ## measure speed and latency beside PostgreSQL's own tools
 	cargo build --release --workspace --example bench

@@ -237,7 +237,7 @@ pub(crate) fn built(name: &str) -> PathBuf {
 }
 
 /// Where cargo puts the programs and plugins of the profile that the tests were built with.
-pub(crate) fn build_folder() -> PathBuf {
+pub fn build_folder() -> PathBuf {
     let test = std::env::current_exe().expect("path of the test executable");
     let folder = test.parent().and_then(Path::parent);
     folder

@@ -32,6 +32,7 @@ mod snapshot;
 mod starts_and_ends;
 mod truncates;
 mod types;
+mod types_are_documented;
 mod unchanged_toast;
 mod value_matrix;
 mod versions;

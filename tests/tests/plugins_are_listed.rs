@@ -1,12 +1,8 @@
 //! `tahr plugins` lists what can be used and says of everything else why not.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
-use tahr_tests::Engine;
+use tahr_tests::{Engine, build_folder};
 
 const CONFIG: &str = "[sources.shop]\nurl = \"postgres://nobody@127.0.0.1:1/nothing\"\n\
     [targets.copy]\nplugin = \"sqlite\"\noptions = { path = \"copy.db\" }\n\
@@ -24,12 +20,7 @@ fn engine(config: &str) -> (Engine, PathBuf) {
 }
 
 fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("path of the test executable");
-    let path = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("the build folder")
-        .join(name);
+    let path = build_folder().join(name);
     assert!(
         path.exists(),
         "{}: run `cargo build --workspace` first",

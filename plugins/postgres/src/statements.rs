@@ -66,7 +66,9 @@ impl Table {
                 self.key_equals(1),
                 join(&self.written, ", ", |column| {
                     let column = self.quoted(column);
-                    format!("CASE WHEN {column} IS NOT NULL THEN format('%s', {column}) END")
+                    format!(
+                        "CASE WHEN {column} IS DISTINCT FROM NULL THEN format('%s', {column}) END"
+                    )
                 })
             ),
             Statement::Copy => format!("COPY {name} ({columns}) FROM STDIN"),
@@ -135,7 +137,8 @@ impl Table {
     }
 
     /// One row that equals the parameters from `first` on in all its columns, printed form
-    /// included: `1.0` is not `1.00` here, and types without `=` can be told apart too.
+    /// included: `1.0` is not `1.00` here, and types without `=` can be told apart too. A composite
+    /// value of nulls `IS NULL` and is no null, which `IS DISTINCT FROM` tells.
     fn matches(&self, first: usize) -> String {
         let mut number = first - 1;
         let all = join(&self.written, " AND ", |index| {
@@ -145,7 +148,7 @@ impl Table {
                 format!("{column} IS NOT DISTINCT FROM ${number}")
             } else {
                 format!(
-                    "CASE WHEN {column} IS NULL THEN ${number}::text IS NULL ELSE \
+                    "CASE WHEN {column} IS NOT DISTINCT FROM NULL THEN ${number}::text IS NULL ELSE \
                      format('%s', {column}) COLLATE \"C\" = ${number}::text END"
                 )
             }

@@ -33,6 +33,11 @@ pub(crate) trait Judge: Send + Sync {
     /// The keys of `[targets.NAME]`, in TOML.
     fn config(&self) -> String;
 
+    /// Whether it takes tables without a key.
+    fn takes_keyless(&self) -> bool {
+        true
+    }
+
     /// All rows of a table, in any order, with the columns in theirs. A value that the target does
     /// not hold, or holds as its null, is none. An error where the table is not there (yet).
     fn read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, Result<Vec<Cells>, String>>;

@@ -25,6 +25,10 @@ impl Judge for Hashes {
         config(&self.0, "hash")
     }
 
+    fn takes_keyless(&self) -> bool {
+        false
+    }
+
     fn read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, Result<Vec<Cells>, String>> {
         let rows: Result<Vec<HashMap<String, Vec<u8>>>, String> =
             ask_all(&self.0, table, "HGETALL");
@@ -65,6 +69,10 @@ impl Judge for Documents {
 
     fn config(&self) -> String {
         config(&self.0, "json")
+    }
+
+    fn takes_keyless(&self) -> bool {
+        false
     }
 
     fn read<'a>(&'a self, table: &'a Table) -> BoxFuture<'a, Result<Vec<Cells>, String>> {

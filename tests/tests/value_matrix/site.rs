@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tahr::lane::State;
 use tahr_tests::{Database, Engine, Running, eventually};
 
 use super::judge::{Cells, Judge, Table};
@@ -33,17 +34,24 @@ impl Site {
         Self { engine, judges }
     }
 
-    /// Waits until every target holds the row `number` of the table `done`, which the source wrote
-    /// last.
-    pub(super) async fn arrives(&self, running: &Running, number: u32) {
+    /// Waits until every target holds what was there to copy.
+    pub(super) async fn streams(&self, running: &Running) {
+        for judge in &self.judges {
+            fail_if_parked(running);
+            self.engine.await_lane(judge.name(), State::Streaming).await;
+        }
+    }
+
+    /// Waits until every target holds the row that the source wrote last, into the table `done`.
+    pub(super) async fn arrives(&self, running: &Running) {
         let done = done();
         for judge in &self.judges {
             let what = format!("{} holds all", judge.name());
             eventually(PATIENCE, what, async || {
                 fail_if_parked(running);
-                let number = judge.expected("integer", Some(&number.to_string()));
+                let id = judge.expected("integer", Some("1"));
                 let rows = judge.read(&done).await?;
-                let is_there = rows.iter().any(|row| row[0] == number);
+                let is_there = rows.iter().any(|row| row[0] == id);
                 is_there.then_some(()).ok_or(format!("{} rows", rows.len()))
             })
             .await;
