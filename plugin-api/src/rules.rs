@@ -85,20 +85,30 @@ impl RuleTable {
         }
     }
 
-    /// The table as people read it: consecutive types of one rule are a group. A target that is the
-    /// source's type itself reads "the same".
+    /// The table as people read it: the types of one rule together, in the order of their first; the
+    /// rule that most types have comes last. Where every type is kept as itself, the target reads
+    /// "the same type".
     #[must_use]
     pub fn groups(&self) -> Vec<(Vec<&str>, Rule)> {
+        let is_same = self.rules.iter().all(|(name, rule)| rule.target == *name);
         let mut groups: Vec<(Vec<&str>, Rule)> = Vec::new();
         for (name, rule) in &self.rules {
             let mut rule = rule.clone();
-            if rule.target == *name {
-                "the same".clone_into(&mut rule.target);
+            if is_same {
+                "the same type".clone_into(&mut rule.target);
             }
-            match groups.last_mut() {
-                Some((names, last)) if *last == rule => names.push(name),
-                _ => groups.push((vec![name], rule)),
+            match groups.iter_mut().find(|(_, known)| *known == rule) {
+                Some((names, _)) => names.push(name),
+                None => groups.push((vec![name], rule)),
             }
+        }
+        let most = groups.iter().map(|(names, _)| names.len()).max();
+        if let Some(place) = groups
+            .iter()
+            .position(|(names, _)| Some(names.len()) == most)
+        {
+            let largest = groups.remove(place);
+            groups.push(largest);
         }
         groups
     }
@@ -209,16 +219,23 @@ mod tests {
     }
 
     #[test]
-    fn consecutive_types_of_one_rule_are_a_group() {
+    fn types_of_one_rule_are_a_group_and_the_largest_comes_last() {
         let table = RuleTable::of("", |column| match column.kind {
-            ValueKind::Bool => Rule::exact("BIT"),
-            ValueKind::Int => Rule::exact(&column.type_name),
-            _ => Rule::exact("TEXT"),
+            ValueKind::Int | ValueKind::Decimal => Rule::exact("INT"),
+            ValueKind::Float => Rule::exact("REAL"),
+            _ => Rule::exact("text"),
         });
         let groups = table.groups();
         let targets: Vec<&str> = groups.iter().map(|(_, rule)| &*rule.target).collect();
-        assert_eq!(targets, ["BIT", "the same", "TEXT"]);
-        assert_eq!(groups[1].0, ["smallint", "integer", "bigint", "oid"]);
+        assert_eq!(targets, ["INT", "REAL", "text"]);
+        assert_eq!(groups[0].0[3..5], ["oid", "numeric"]);
+    }
+
+    #[test]
+    fn a_target_with_the_sources_own_types_says_so() {
+        let table = RuleTable::of("", |column| Rule::exact(&column.type_name));
+        let groups = table.groups();
+        assert_eq!((groups.len(), &*groups[0].1.target), (1, "the same type"));
     }
 
     #[test]

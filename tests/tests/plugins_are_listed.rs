@@ -149,6 +149,7 @@ fn describe_shows_every_option_with_its_type_and_default() {
         "create_tables: boolean, default true",
         "synchronous: \"full\" or \"normal\" or \"off\", default \"full\"",
         "takes tables without a key",
+        "real, double precision            REAL     the number, Infinity included; NaN",
     ] {
         assert!(
             described.stdout.contains(expected),

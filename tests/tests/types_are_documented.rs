@@ -33,7 +33,7 @@ fn render(tables: &[RuleTable]) -> String {
     let mut text = String::new();
     for table in tables {
         if !table.setting.is_empty() {
-            let _infallible = writeln!(text, "\n`{}`:", table.setting);
+            let _infallible = writeln!(text, "\n**{}**", table.setting);
         }
         let groups = table.groups();
         let mut columns: Vec<(&str, fn(&Rule) -> &str)> = vec![("stored as", |rule| &rule.target)];
@@ -50,11 +50,20 @@ fn render(tables: &[RuleTable]) -> String {
             heads.join(" | "),
             "---|".repeat(heads.len())
         );
-        for (types, rule) in groups {
+        for (types, rule) in &groups {
             let types: Vec<String> = types.iter().map(|name| format!("`{name}`")).collect();
-            let cells: Vec<&str> = columns.iter().map(|(_, cell)| cell(&rule)).collect();
-            let row = format!("| {} | {} |", types.join(", "), cells.join(" | "));
-            let _infallible = writeln!(text, "{}", row.replace("|  |", "| |"));
+            let types = match groups.len() {
+                1 => "every type".to_owned(),
+                _ => types.join(", "),
+            };
+            let _infallible = write!(text, "| {types} |");
+            for (_, cell) in &columns {
+                let _infallible = match cell(rule) {
+                    "" => write!(text, " |"),
+                    cell => write!(text, " {cell} |"),
+                };
+            }
+            text.push('\n');
         }
     }
     text
@@ -130,7 +139,7 @@ fn equal_rules_share_a_row_and_empty_columns_are_left_out() {
     };
     assert_eq!(
         render(&[table]),
-        "\n`format = \"x\"`:\n\n| PostgreSQL | stored as |\n|---|---|\n\
-         | `integer`, `bigint` | INT |\n| `text` | the same |\n"
+        "\n**format = \"x\"**\n\n| PostgreSQL | stored as |\n|---|---|\n\
+         | `text` | text |\n| `integer`, `bigint` | INT |\n"
     );
 }

@@ -14,7 +14,7 @@ mod postgres;
 mod redis;
 mod site;
 mod sqlite;
-mod values;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 

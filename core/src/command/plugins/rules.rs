@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tahr_plugin_api::{Rule, RuleTable};
+use tahr_plugin_api::RuleTable;
 
 use super::wrap;
 
@@ -22,22 +22,19 @@ pub(super) fn title(table: &RuleTable) -> String {
     }
 }
 
-/// The rules, those of consecutive types that are the same as one. A column in which no rule says
-/// anything is left out.
+/// The rules, with the types that each is for. A column in which no rule says anything is left out.
 pub(super) fn lines(table: &RuleTable) -> Vec<String> {
-    let mut groups: Vec<(Vec<&str>, &Rule)> = Vec::new();
-    for (name, rule) in &table.rules {
-        match groups.last_mut() {
-            Some((names, same)) if *same == rule => names.push(name),
-            _ => groups.push((vec![name], rule)),
-        }
-    }
+    let groups = table.groups();
     let [names_width, widths @ ..] = COLUMNS.map(|(_, width)| width);
     let cells = groups.iter().map(|(names, rule)| {
         let [target, form, except] = [&rule.target, &rule.form, &rule.except];
         let [target, form, except] = [(target, widths[0]), (form, widths[1]), (except, widths[2])]
-            .map(|(text, width)| wrap(text, width).collect());
-        [list(names, names_width), target, form, except]
+            .map(|(text, width)| wrap(&text.replace('`', ""), width).collect::<Vec<_>>());
+        let names = match groups.len() {
+            1 => vec!["every type".to_owned()],
+            _ => list(names, names_width),
+        };
+        [names, target, form, except]
     });
     let cells: Vec<[Vec<String>; 4]> = cells.collect();
     let shown: Vec<usize> = (0..COLUMNS.len())
@@ -87,6 +84,8 @@ fn list(names: &[&str], width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use tahr_plugin_api::Rule;
+
     use super::*;
 
     #[test]
@@ -108,11 +107,10 @@ mod tests {
         assert_eq!(
             lines(&table),
             [
-                "PostgreSQL         target   except",
-                "smallint, integer  INTEGER",
-                "date               DATE     infinity, and years before Christ",
-                "                            or after 9999",
-                "oid                INTEGER",
+                "PostgreSQL              target   except",
+                "date                    DATE     infinity, and years before Christ",
+                "                                 or after 9999",
+                "smallint, integer, oid  INTEGER",
             ]
         );
     }
@@ -125,14 +123,17 @@ mod tests {
             "timestamp with time zone",
             "interval",
         ];
+        let mut rules = names.map(|name| (name.to_owned(), text.clone())).to_vec();
+        rules.push(("oid".to_owned(), Rule::exact("INTEGER")));
         let table = RuleTable {
             setting: String::new(),
-            rules: names.map(|name| (name.to_owned(), text.clone())).to_vec(),
+            rules,
         };
         assert_eq!(
             lines(&table),
             [
                 "PostgreSQL                    target",
+                "oid                           INTEGER",
                 "timestamp without time zone,  TEXT",
                 "timestamp with time zone,",
                 "interval",
