@@ -18,6 +18,9 @@ const OURS: &[&str] = &[
 /// Has the file written instead of compared.
 const WRITE: &str = "TAHR_WRITE_DOCS";
 
+/// What a column of a table shows of a rule.
+type Cell = fn(&Rule) -> &str;
+
 const END: &str = "<!-- end -->";
 
 fn file() -> PathBuf {
@@ -36,7 +39,7 @@ fn render(tables: &[RuleTable]) -> String {
             let _infallible = writeln!(text, "\n**{}**", table.setting);
         }
         let groups = table.groups();
-        let mut columns: Vec<(&str, fn(&Rule) -> &str)> = vec![("stored as", |rule| &rule.target)];
+        let mut columns: Vec<(&str, Cell)> = vec![("stored as", |rule| &rule.target)];
         if groups.iter().any(|(_, rule)| !rule.form.is_empty()) {
             columns.push(("form", |rule| &rule.form));
         }

@@ -182,7 +182,7 @@ fn base64(digits: &str) -> String {
         char::from(ALPHABET[place])
     };
     let mut text: String = bits.chunks(6).map(letter).collect();
-    while text.len() % 4 != 0 {
+    while !text.len().is_multiple_of(4) {
         text.push('=');
     }
     text

@@ -53,7 +53,7 @@ impl Judge for Sqlite {
             "boolean" => format!("integer {}", if text == "t" { 1 } else { 0 }),
             "smallint" | "integer" | "bigint" | "oid" => format!("integer {text}"),
             "real" | "double precision" => match text.parse::<f64>() {
-                Ok(number) if number == 0.0 => real(0.0),
+                Ok(0.0) => real(0.0),
                 Ok(number) if !number.is_nan() => real(number),
                 _ => format!("text {text}"),
             },

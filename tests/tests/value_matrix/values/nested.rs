@@ -47,8 +47,11 @@ fn items(
     format!("ARRAY[{}]", items.join(", "))
 }
 
+/// Makes an end of a range.
+type Bound = fn(&mut Random) -> String;
+
 pub(super) fn types() -> Vec<Type> {
-    let ranges: [(&str, &str, fn(&mut Random) -> String); 6] = [
+    let ranges: [(&str, &str, Bound); 6] = [
         ("int4", "int4", |random| {
             format!("({})", integer(random, 31))
         }),
@@ -101,12 +104,7 @@ fn moment(random: &mut Random) -> String {
 }
 
 /// A range of type `range`; an end may be missing.
-pub(super) fn make_range(
-    random: &mut Random,
-    range: &str,
-    element: &str,
-    bound: fn(&mut Random) -> String,
-) -> String {
+pub(super) fn make_range(random: &mut Random, range: &str, element: &str, bound: Bound) -> String {
     if random.one_in(8) {
         return format!("'empty'::{range}");
     }
