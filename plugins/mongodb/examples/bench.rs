@@ -145,5 +145,8 @@ fn writer(url: &str) {
 #[expect(clippy::cast_precision_loss, reason = "shown to people")]
 fn report(who: &str, pass: &str, begun: Instant) {
     let rows = (BATCHES * ROWS) as f64;
-    println!("{who} {pass}: {:.0} rows/s", rows / begun.elapsed().as_secs_f64());
+    println!(
+        "{who} {pass}: {:.0} rows/s",
+        rows / begun.elapsed().as_secs_f64()
+    );
 }

@@ -39,17 +39,17 @@ impl From<WriteError> for Failure {
 /// Runs a command; returns how many deletes found no document.
 pub(crate) fn run(server: &mut Server, tables: &Tables, command: Command) -> Result<u64, Failure> {
     let table = tables.get(command.table);
-    let collection = &table.collection;
+    let (collection, shown) = (&table.collection, &table.name);
     let doing = match command.verb {
         Verb::Insert => "insert into",
         Verb::Put | Verb::Set | Verb::ReplaceEqual => "update",
         Verb::Delete | Verb::Truncate | Verb::DeleteEqual => "delete from",
     };
-    let doing = format!("{doing} collection {collection:?}");
+    let doing = format!("{doing} collection {shown:?}");
     let rows = command.changes.len();
     // Looked at again only where a row turns out to be missing.
     let kept = (command.verb == Verb::Set).then(|| command.body.clone());
-    let name = |error: WriteError| error.table(collection);
+    let name = |error: WriteError| error.table(shown);
     let answer = server.send(command.body, &doing).map_err(name)?;
     if let Some(refused) = of_answer(&doing, &answer) {
         return Err(refusal(
@@ -57,7 +57,7 @@ pub(crate) fn run(server: &mut Server, tables: &Tables, command: Command) -> Res
             &command.changes,
             command.table,
             command.verb,
-            collection,
+            shown,
         ));
     }
     let done = usize::try_from(answer.get_i32("n").unwrap_or(0)).unwrap_or(0);

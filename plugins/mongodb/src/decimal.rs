@@ -112,34 +112,37 @@ impl Number {
         let (mut digits, mut exponent) = (&self.digits[..], self.exponent);
         // Zeros at the end of a whole number go into the exponent; behind a point they are scale.
         while let Some((0, rest)) = digits.split_last()
-            && (digits.len() > DIGITS || exponent < -BIAS)
-            && (exponent >= 0 || exponent < -BIAS)
+            && digits.len() > DIGITS
+            && exponent >= 0
         {
             digits = rest;
             exponent += 1;
         }
-        if digits.is_empty() {
-            exponent = exponent.clamp(-BIAS, GREATEST);
+        if digits.len() > DIGITS || !(-BIAS..=GREATEST).contains(&exponent) {
+            return None;
         }
-        let fits = digits.len() <= DIGITS && (-BIAS..=GREATEST).contains(&exponent);
-        let number = digits.iter().fold(0_u128, |sum, &digit| {
-            sum.wrapping_mul(10) + u128::from(digit)
-        });
+        let number = digits
+            .iter()
+            .fold(0_u128, |sum, &digit| sum * 10 + u128::from(digit));
         let sign = if self.is_negative { SIGN } else { 0 };
         let biased = u128::from((exponent + BIAS).unsigned_abs());
-        fits.then(|| (sign | biased << 113 | number).to_le_bytes())
+        Some((sign | biased << 113 | number).to_le_bytes())
     }
 
     /// With at most 34 digits, and none too small.
     fn rounded(&self) -> Self {
-        let too_small = usize::try_from(-BIAS - self.exponent).unwrap_or(0);
+        let too_small = usize::try_from((-BIAS).saturating_sub(self.exponent)).unwrap_or(0);
         let surplus = self.digits.len().saturating_sub(DIGITS).max(too_small);
         let kept = self.digits.len().saturating_sub(surplus);
         let mut number = self.clone();
         number.digits.truncate(kept);
-        number.exponent += i32::try_from(surplus).unwrap_or(i32::MAX / 2);
+        let surplus_exponent = i32::try_from(surplus).unwrap_or(i32::MAX);
+        number.exponent = number.exponent.saturating_add(surplus_exponent);
         if surplus <= self.digits.len() && self.digits.get(kept).is_some_and(|&digit| digit >= 5) {
             number.add_one();
+        }
+        if number.digits.is_empty() {
+            number.exponent = number.exponent.clamp(-BIAS, GREATEST);
         }
         number
     }
@@ -201,6 +204,8 @@ mod tests {
         assert_eq!(exact(&format!("1{}1", "0".repeat(40))), None);
         assert_eq!(exact(&format!("0.{}", "1".repeat(35))), None);
         assert_eq!(exact(&format!("1.{}", "0".repeat(34))), None);
+        // Its scale would be lost.
+        assert_eq!(exact(&format!("0.{}", "0".repeat(7000))), None);
     }
 
     #[test]

@@ -243,7 +243,7 @@ pub(crate) fn limit(table: &Table, bytes: usize) -> Result<(), WriteError> {
     if bytes <= LARGEST {
         return Ok(());
     }
-    let collection = &table.collection;
+    let collection = &table.name;
     Err(WriteError::rejected(format!(
         "a row of table {collection:?} is a document of {bytes} bytes, and MongoDB takes {LARGEST} \
          (16 MiB)"
@@ -261,9 +261,9 @@ fn unfit(table: &Table, index: usize, what: &str) -> WriteError {
     let (name, form) = (&column.name, table.fields[index].form.name());
     WriteError::rejected(format!(
         "column {name:?} ({}) of table {:?} can't hold {what} in {form}",
-        column.type_name, table.collection
+        column.type_name, table.name
     ))
     .hint("set `unfit = \"null\"`, `\"clamp\"` or `\"text\"` in the options of the target")
-    .table(&table.collection)
+    .table(&table.name)
     .column(name)
 }

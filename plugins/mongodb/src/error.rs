@@ -157,7 +157,7 @@ pub(crate) fn of_answer(doing: &str, answer: &Document) -> Option<Refused> {
                 code,
                 &format!("a value is there twice that unique index {index} allows once"),
             ),
-            (121, _) => of_code(doing, code, "the collection's validator refuses it"),
+            (121, _) => of_code(doing, code, "the validator of the collection refuses it"),
             _ => of_code(doing, code, &message),
         };
         let place = match refused.get("index") {

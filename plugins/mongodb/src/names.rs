@@ -26,6 +26,11 @@ pub(crate) fn load_collection(collection: &str) -> String {
     format!("{LOAD_PREFIX}{collection}")
 }
 
+/// What a collection is called in messages.
+pub(crate) fn shown(collection: &str) -> &str {
+    collection.strip_prefix(LOAD_PREFIX).unwrap_or(collection)
+}
+
 /// The relation's name in the checkpoint: that of the source.
 pub(crate) fn source(name: &TableName) -> String {
     name.to_string()

@@ -77,7 +77,7 @@ impl Server {
             .clone()
             .or_else(|| parsed.default_database.clone());
         let database = database.filter(|name| !name.is_empty()).ok_or_else(|| {
-            WriteError::rejected("no database is named")
+            WriteError::options("no database is named")
                 .hint("url = \"mongodb://host/DATABASE\", or database = \"…\"")
         })?;
         let mut server = Self {
@@ -363,7 +363,10 @@ async fn parse(options: &Options) -> Result<ClientOptions, WriteError> {
     let parsed = time::timeout(options.connect_timeout.0, async { parsed.await }).await;
     let mut parsed = parsed
         .map_err(|_| WriteError::transient("look up the servers of `url`: no answer in time"))?
-        .map_err(|error| failed("read option \"url\"", &error))?;
+        .map_err(|error| match failed("read option \"url\"", &error) {
+            error if error.is_transient() => error,
+            error => WriteError::options(error.message).hint(error.hint),
+        })?;
     parsed.app_name.get_or_insert_with(|| "tahr".to_owned());
     parsed.driver_info = Some(DriverInfo::builder().name("tahr").build());
     parsed.server_selection_timeout = Some(options.connect_timeout.0);

@@ -26,7 +26,10 @@ pub(crate) struct Field {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) relation: Arc<Relation>,
+    /// The collection that is written to.
     pub(crate) collection: String,
+    /// What it is called in messages: for a copy, the collection that it will be.
+    pub(crate) name: String,
     /// Per column.
     pub(crate) fields: Vec<Field>,
     /// The positions of all columns.
@@ -55,9 +58,11 @@ impl Table {
             }
         });
         let fields: Vec<Field> = fields.collect();
+        let name = names::shown(&collection).to_owned();
         Self {
             relation: Arc::clone(relation),
             collection,
+            name,
             columns: (0..fields.len()).collect(),
             is_special: fields.iter().any(|field| field.is_special),
             fields,
@@ -68,7 +73,7 @@ impl Table {
 
     /// What is wrong with the names of the columns, and what to do about it.
     pub(crate) fn name_fault(&self) -> Option<(String, String)> {
-        let collection = &self.collection;
+        let collection = &self.name;
         let exclude = |name: &str| {
             let source = &self.relation.source;
             format!("[syncs.NAME.table.\"{source}\"] exclude = [{name:?}]")

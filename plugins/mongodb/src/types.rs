@@ -43,7 +43,7 @@ pub(crate) enum Form {
     /// `jsonb` as what it stands for.
     Document,
     Array {
-        items: Box<Form>,
+        items: Box<Self>,
         delimiter: u8,
     },
 }

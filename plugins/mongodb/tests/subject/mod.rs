@@ -8,7 +8,7 @@ use tahr_plugin_api::{
 use tahr_tests::{MongoDatabase, Mongod, bson_text};
 
 /// A server, and the database of the present case.
-pub struct Target {
+pub(crate) struct Target {
     server: Mongod,
     database: Option<MongoDatabase>,
     can_refuse: bool,
@@ -16,7 +16,7 @@ pub struct Target {
 
 impl Target {
     /// On `server`, which `can_refuse` a row so that nothing of its batch is stored.
-    pub fn new(server: Mongod, can_refuse: bool) -> Self {
+    pub(crate) fn new(server: Mongod, can_refuse: bool) -> Self {
         Self {
             server,
             database: None,
