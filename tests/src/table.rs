@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::{Database, Row};
+use crate::mongodb::MongoDatabase;
 use crate::redis::RedisDatabase;
 
 /// How many differences a report shows.
@@ -51,6 +52,16 @@ impl Rows {
     /// field is a missing value.
     pub fn redis(database: &RedisDatabase, prefix: &str, fields: &[&str]) -> Result<Self, String> {
         database.hashes(prefix, fields).map(Self::new)
+    }
+
+    /// The documents of a collection, with the named fields in this order; null and absent are missing
+    /// values. Arrays and documents are written as PostgreSQL writes `jsonb`.
+    pub fn mongodb(
+        database: &MongoDatabase,
+        collection: &str,
+        fields: &[&str],
+    ) -> Result<Self, String> {
+        database.rows(collection, fields).map(Self::new)
     }
 
     /// How many rows there are.

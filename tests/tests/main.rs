@@ -7,6 +7,7 @@ mod check_names_all_faults;
 mod columns;
 mod copying;
 mod ddl;
+mod documents;
 mod drop_leaves_nothing;
 mod failing_writers;
 mod full_disks;

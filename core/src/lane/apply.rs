@@ -29,8 +29,17 @@ impl Worker {
         writer: &mut RemoteWriter,
         feed: &mut Feed,
     ) -> Result<Flow, WriteError> {
+        let most = self
+            .setup
+            .plugin
+            .description
+            .capabilities
+            .max_transaction_rows;
+        let most = most.map_or(usize::MAX, |rows| {
+            usize::try_from(rows).unwrap_or(usize::MAX)
+        });
         let limits = feed::Limits {
-            rows: self.setup.sync.max_batch_rows as usize,
+            rows: most.min(self.setup.sync.max_batch_rows as usize),
             bytes: usize::try_from(self.setup.sync.max_batch_bytes).unwrap_or(usize::MAX),
             delay: self.setup.sync.max_delay,
         };

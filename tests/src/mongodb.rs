@@ -1,0 +1,492 @@
+//! MongoDB servers: one for all tests of a run, and private ones for tests that break theirs.
+//!
+//! Each is a replica set of one member, as transactions need, unless it is asked for
+//! [by itself](Mongod::standalone). The program comes from `scripts/mongod.sh`.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, doc};
+use tahr_plugin_api::ValueKind;
+use tokio::runtime::Runtime;
+
+use crate::database::Row;
+use crate::process::{ProcessId, Signal};
+use crate::proxy::Proxy;
+use crate::run::{Run, build_folder, unique};
+use crate::server::free_port;
+use crate::service::Service;
+
+/// Serves every client of the harness, whatever runtime its test is in. Lives as long as the tests.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("start a runtime")
+});
+
+/// Waits for `future`, also from within another runtime.
+fn wait<T: Send>(future: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| RUNTIME.block_on(future));
+        waiting.join().expect("the driver does not panic")
+    })
+}
+
+fn connect(url: &str) -> Client {
+    wait(Client::with_uri_str(url)).unwrap_or_else(|error| panic!("connect to {url}: {error}"))
+}
+
+/// A MongoDB server. Private ones end when dropped.
+#[derive(Debug)]
+pub struct Mongod {
+    /// `mongodb://host:port/?options`, without a database.
+    url: String,
+    /// Absent for the shared server.
+    instance: Option<Instance>,
+}
+
+impl Mongod {
+    /// The server that all tests of the run share: `TAHR_TEST_MONGODB_URL`, or one of the run's own.
+    pub fn shared() -> Self {
+        let url = std::env::var("TAHR_TEST_MONGODB_URL").unwrap_or_else(|_| {
+            Run::current().once("mongodb", || {
+                let folder = Run::current().folder().join("mongodb");
+                let mut instance = Instance::create(folder, &[], true, Run::shares);
+                instance.start();
+                instance.url()
+            })
+        });
+        Self {
+            url,
+            instance: None,
+        }
+    }
+
+    /// A replica set of the test's own, with `options` as on the command line.
+    pub fn own(options: &[&str]) -> Self {
+        Self::made(options, true)
+    }
+
+    /// A server of the test's own that is no replica set.
+    pub fn standalone(options: &[&str]) -> Self {
+        Self::made(options, false)
+    }
+
+    fn made(options: &[&str], is_member: bool) -> Self {
+        let folder = Run::current().make_folder("mongodb");
+        let mut instance = Instance::create(folder, options, is_member, Run::owns);
+        instance.start();
+        Self {
+            url: instance.url(),
+            instance: Some(instance),
+        }
+    }
+
+    /// A database that no other test of the run was given.
+    pub fn database(&self) -> MongoDatabase {
+        let name = format!("test_{}", unique());
+        let (server, options) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let server = server.trim_end_matches('/');
+        let query = if options.is_empty() {
+            String::new()
+        } else {
+            format!("?{options}")
+        };
+        let url = format!("{server}/{name}{query}");
+        MongoDatabase {
+            client: connect(&self.url),
+            url,
+            name,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let (_, rest) = self.url.split_once("://").expect("a URL");
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let host = host.split(['/', '?', ',']).next().unwrap_or(host);
+        std::net::ToSocketAddrs::to_socket_addrs(host)
+            .ok()
+            .and_then(|mut addresses| addresses.next())
+            .expect("the server's address")
+    }
+
+    /// The server's process, if it runs.
+    pub fn process(&mut self) -> Option<ProcessId> {
+        self.instance().service.process()
+    }
+
+    /// Starts it again on the same port, with its data.
+    pub fn start(&mut self) {
+        self.instance().start();
+    }
+
+    /// Shuts it down in order.
+    pub fn stop(&mut self) {
+        self.instance().service.end(Signal::Term);
+    }
+
+    /// Shuts it down in order and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.instance().service.end(Signal::Kill);
+    }
+
+    fn instance(&mut self) -> &mut Instance {
+        self.instance
+            .as_mut()
+            .expect("the shared server is not stopped: ask for `Mongod::own`")
+    }
+}
+
+impl Drop for Mongod {
+    fn drop(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            instance.service.remove();
+        }
+    }
+}
+
+/// A database of a test's own, dropped at the end.
+#[derive(Debug)]
+pub struct MongoDatabase {
+    client: Client,
+    url: String,
+    name: String,
+}
+
+impl MongoDatabase {
+    /// Its URL, as the option `url` of a target takes it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its URL through a proxy. The member is spoken to alone: what it knows of its replica set
+    /// would lead past the proxy.
+    pub fn url_through(&self, proxy: &Proxy) -> String {
+        let (address, name) = (proxy.address(), &self.name);
+        format!("mongodb://{address}/{name}?directConnection=true")
+    }
+
+    /// Runs a command and gives its answer.
+    pub fn command(&self, command: Document) -> Document {
+        self.try_command(command)
+            .unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// As [`command`](Self::command), giving the error.
+    pub fn try_command(&self, command: Document) -> Result<Document, String> {
+        let database = self.client.database(&self.name);
+        let ran = wait(async { database.run_command(command).await });
+        ran.map_err(|error| error.to_string())
+    }
+
+    /// As [`command`](Self::command), on the server's own database.
+    pub fn admin(&self, command: Document) -> Document {
+        let database = self.client.database("admin");
+        wait(async { database.run_command(command).await })
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The names of its collections, sorted.
+    pub fn collections(&self) -> Vec<String> {
+        let database = self.client.database(&self.name);
+        let mut names = wait(async { database.list_collection_names().await })
+            .unwrap_or_else(|error| panic!("list the collections: {error}"));
+        names.sort_unstable();
+        names
+    }
+
+    /// All documents of a collection, by `_id`.
+    pub fn documents(&self, collection: &str) -> Vec<Document> {
+        self.try_documents(collection)
+            .unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    fn try_documents(&self, name: &str) -> Result<Vec<Document>, String> {
+        let collection = self
+            .client
+            .database(&self.name)
+            .collection::<Document>(name);
+        let read = async {
+            let find = collection.find(doc! {}).sort(doc! { "_id": 1 });
+            let mut cursor = find.await?;
+            let mut found = Vec::new();
+            while cursor.advance().await? {
+                found.push(cursor.deserialize_current()?);
+            }
+            Ok(found)
+        };
+        wait(read).map_err(|error: mongodb::error::Error| format!("read {name}: {error}"))
+    }
+
+    pub(crate) fn rows(&self, collection: &str, fields: &[&str]) -> Result<Vec<Row>, String> {
+        let row = |document: Document| -> Row {
+            let value = |field: &&str| bson_text(document.get(field)?, ValueKind::Other);
+            fields.iter().map(value).collect()
+        };
+        Ok(self
+            .try_documents(collection)?
+            .into_iter()
+            .map(row)
+            .collect())
+    }
+}
+
+impl Drop for MongoDatabase {
+    fn drop(&mut self) {
+        // A server that is gone took the data with it; one that refuses keeps it until its end.
+        let database = self.client.database(&self.name);
+        let drop = async { database.drop().await };
+        let _gone = wait(async { tokio::time::timeout(Duration::from_secs(5), drop).await });
+    }
+}
+
+/// What PostgreSQL would print for a value, none for null: an array's literal where `kind` says so,
+/// `jsonb` for documents and other arrays.
+pub fn bson_text(value: &Bson, kind: ValueKind) -> Option<String> {
+    Some(match value {
+        Bson::Null => return None,
+        Bson::Array(items) if kind == ValueKind::Array => literal(items),
+        Bson::Boolean(value) if kind == ValueKind::Json => value.to_string(),
+        Bson::Boolean(value) => if *value { "t" } else { "f" }.to_owned(),
+        Bson::String(text) if kind == ValueKind::Json => json(&Bson::String(text.clone())),
+        Bson::String(text) => text.clone(),
+        Bson::Binary(binary) => {
+            let digits: String = binary
+                .bytes
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            if binary.subtype == mongodb::bson::spec::BinarySubtype::Uuid && digits.len() == 32 {
+                let parts = [
+                    &digits[..8],
+                    &digits[8..12],
+                    &digits[12..16],
+                    &digits[16..20],
+                ];
+                format!("{}-{}", parts.join("-"), &digits[20..])
+            } else {
+                format!("\\x{digits}")
+            }
+        }
+        other => json(other),
+    })
+}
+
+/// As PostgreSQL writes `jsonb`.
+fn json(value: &Bson) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    match value {
+        Bson::Null => "null".to_owned(),
+        Bson::Boolean(value) => value.to_string(),
+        Bson::Int32(number) => number.to_string(),
+        Bson::Int64(number) => number.to_string(),
+        Bson::Double(number) => float(*number),
+        Bson::Decimal128(number) => plain(&number.to_string()),
+        Bson::String(text) => quoted(text),
+        Bson::Array(items) => {
+            let items: Vec<String> = items.iter().map(json).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Bson::Document(document) => {
+            let member =
+                |(name, value): (&String, &Bson)| format!("{}: {}", quoted(name), json(value));
+            let members: Vec<String> = document.iter().map(member).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// As PostgreSQL writes an array.
+fn literal(items: &[Bson]) -> String {
+    let item = |item: &Bson| {
+        if let Bson::Array(items) = item {
+            return literal(items);
+        }
+        let Some(text) = bson_text(item, ValueKind::Other) else {
+            return "NULL".to_owned();
+        };
+        let needs_quotes = text.is_empty()
+            || text.eq_ignore_ascii_case("NULL")
+            || text.contains(['{', '}', ',', '"', '\\', ' ', '\t', '\n']);
+        if needs_quotes {
+            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+        } else {
+            text
+        }
+    };
+    let items: Vec<String> = items.iter().map(item).collect();
+    format!("{{{}}}", items.join(","))
+}
+
+/// PostgreSQL writes an exponent from 1e15 on and below 1e-4, always with a sign and two digits.
+fn float(number: f64) -> String {
+    if number.is_infinite() {
+        return if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        }
+        .to_owned();
+    }
+    if number.is_nan() || number == 0.0 || (1e-4..1e15).contains(&number.abs()) {
+        return number.to_string();
+    }
+    let text = format!("{number:e}");
+    let (digits, exponent) = text.split_once('e').expect("an exponent");
+    let exponent: i32 = exponent.parse().expect("a number");
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// A decimal without an exponent, as PostgreSQL writes `numeric`.
+fn plain(text: &str) -> String {
+    let Some((mantissa, exponent)) = text.split_once('E') else {
+        return text.to_owned();
+    };
+    let exponent: i32 = exponent.parse().expect("an exponent");
+    let (sign, mantissa) = mantissa
+        .strip_prefix('-')
+        .map_or(("", mantissa), |rest| ("-", rest));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = format!("{whole}{fraction}");
+    // Where the point is, counted from the beginning.
+    let mut point = i32::try_from(whole.len()).expect("a short number") + exponent;
+    while point <= 0 {
+        digits.insert(0, '0');
+        point += 1;
+    }
+    let point = usize::try_from(point).expect("a place");
+    while digits.len() < point {
+        digits.push('0');
+    }
+    if digits.len() == point {
+        format!("{sign}{digits}")
+    } else {
+        format!("{sign}{}.{}", &digits[..point], &digits[point..])
+    }
+}
+
+/// A server that the harness starts.
+#[derive(Debug)]
+struct Instance {
+    service: Service,
+    port: u16,
+    options: Vec<String>,
+    /// Whether it is a replica set of one.
+    is_member: bool,
+}
+
+impl Instance {
+    fn create(
+        folder: PathBuf,
+        options: &[&str],
+        is_member: bool,
+        note: fn(&Run, ProcessId),
+    ) -> Self {
+        let service = Service::new("mongod", folder, note);
+        std::fs::create_dir_all(service.folder().join("data")).expect("create the data folder");
+        Self {
+            service,
+            port: free_port(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            is_member,
+        }
+    }
+
+    fn url(&self) -> String {
+        let query = if self.is_member {
+            "?replicaSet=rs0"
+        } else {
+            ""
+        };
+        format!("mongodb://127.0.0.1:{}/{query}", self.port)
+    }
+
+    fn start(&mut self) {
+        let program = build_folder().with_file_name("mongodb").join("mongod");
+        assert!(
+            program.exists(),
+            "{} is missing; run scripts/mongod.sh",
+            program.display()
+        );
+        let mut command = Command::new(program);
+        command
+            .arg("--dbpath")
+            .arg(self.service.folder().join("data"))
+            .args(["--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"])
+            .args(["--wiredTigerCacheSizeGB", "0.25"])
+            .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+            .arg("--port")
+            .arg(self.port.to_string())
+            .args(&self.options);
+        if self.is_member {
+            command.args(["--replSet", "rs0", "--oplogSize", "256"]);
+        }
+        let port = self.port;
+        self.service.start(&mut command, |_| {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        if self.is_member {
+            self.await_primary();
+        }
+    }
+
+    /// Makes the replica set, if it is none yet, and waits until it takes writes.
+    fn await_primary(&self) {
+        let url = format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port);
+        let admin = connect(&url).database("admin");
+        let run = |command: Document| wait(async { admin.run_command(command).await });
+        let host = format!("127.0.0.1:{}", self.port);
+        let config = doc! { "_id": "rs0", "members": [{ "_id": 0, "host": host }] };
+        // It is one already after a restart.
+        let _already = run(doc! { "replSetInitiate": config });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let hello = run(doc! { "hello": 1 }).unwrap_or_default();
+            if hello.get_bool("isWritablePrimary").unwrap_or(false) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "mongod is no primary: {hello}");
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_written_without_an_exponent() {
+        for (text, expected) in [
+            ("1.50", "1.50"),
+            ("1E-7", "0.0000001"),
+            ("-1.25E-9", "-0.00000000125"),
+            ("1.2E+5", "120000"),
+            ("1E+3", "1000"),
+            ("0E-10", "0.0000000000"),
+        ] {
+            assert_eq!(plain(text), expected);
+        }
+    }
+}
