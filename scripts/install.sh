@@ -38,6 +38,7 @@ has_postgres || missing+=(postgresql)
 has_contrib || missing+=(postgresql-contrib)
 need redis-server redis-server
 need sqlite3 sqlite3
+need mariadb-server mariadbd mariadb-install-db
 need gcc gcc
 need make make
 need pkg-config pkg-config
@@ -80,4 +81,10 @@ if brings redis-server && command -v systemctl >/dev/null 2>&1 && [[ -d /run/sys
     "${as_root[@]}" systemctl disable --now redis-server >&2 || true
 elif brings redis-server && [[ -x /etc/init.d/redis-server ]]; then
     "${as_root[@]}" /etc/init.d/redis-server stop >&2 || true
+fi
+# Its service goes by MariaDB's own name, or by MySQL's.
+if brings mariadb-server && command -v systemctl >/dev/null 2>&1 && [[ -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl disable --now mariadb >&2 || true
+elif brings mariadb-server && [[ -x /etc/init.d/mariadb ]]; then
+    "${as_root[@]}" /etc/init.d/mariadb stop >&2 || true
 fi
