@@ -66,7 +66,9 @@ impl MariaDb {
         let url = std::env::var("TAHR_TEST_MYSQL_URL").unwrap_or_else(|_| {
             Run::current().once("mariadb", || {
                 // A first attempt may have been killed half-way, and have left its own.
-                let folder = Run::current().folder().join(format!("mariadb-{}", unique()));
+                let folder = Run::current()
+                    .folder()
+                    .join(format!("mariadb-{}", unique()));
                 let mut instance = Instance::create(folder, &[], Run::shares);
                 instance.start();
                 instance.url()

@@ -91,7 +91,11 @@ async fn findings(
     }
     if existing.has_triggers {
         let message = format!("the triggers of table {name:?} run for replicated rows");
-        add(false, message, "drop them where they change rows".to_owned());
+        add(
+            false,
+            message,
+            "drop them where they change rows".to_owned(),
+        );
     }
     Ok(findings)
 }

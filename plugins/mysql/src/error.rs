@@ -76,7 +76,8 @@ pub(crate) fn is_transient(code: u16) -> bool {
         // Locks, and a cluster or group that could not agree.
         1205 | 1206 | 1213 | 1180 | 1047 | 3101 | 3100 | 1614 | 3572
         // Shutdowns, ended sessions and statements.
-        | 1053 | 1077 | 1079 | 1158..=1161 | 1184 | 1152 | 1317 | 1927 | 1928 | 1969 | 3024 | 4031
+        | 1053 | 1077 | 1079 | 1158
+            ..=1161 | 1184 | 1152 | 1317 | 1927 | 1928 | 1969 | 3024 | 4031
         // Connections and memory.
         | 1040 | 1041 | 1037 | 1038 | 1129 | 1135 | 1203 | 1226 | 1637
         // Disks.
@@ -162,7 +163,9 @@ fn hint(code: u16) -> Option<String> {
         1665 => "SET GLOBAL binlog_format = ROW".to_owned(),
         1406 | 1264 => "widen the column, or leave it out: `exclude` for this table".to_owned(),
         1364 => "give the column a default, or drop it".to_owned(),
-        3750 => "the server wants a primary key in every table; give the source's table one".to_owned(),
+        3750 => {
+            "the server wants a primary key in every table; give the source's table one".to_owned()
+        }
         _ => return None,
     })
 }
@@ -205,7 +208,11 @@ mod tests {
                 "Incorrect string value: 'secret' for column `d`.`t`.`c` at row 1",
                 Some("c"),
             ),
-            (1292, "Incorrect datetime value: 'secret' for column `d`.`t`.`c` at row 1", Some("c")),
+            (
+                1292,
+                "Incorrect datetime value: 'secret' for column `d`.`t`.`c` at row 1",
+                Some("c"),
+            ),
             (1406, "Data too long for column 'c' at row 1", Some("c")),
             (1048, "Column 'c' cannot be null", Some("c")),
             (1364, "Field 'c' doesn't have a default value", Some("c")),

@@ -147,9 +147,8 @@ impl Holds {
                 is_exact,
             } => {
                 let is_plain = is_plain_text(column);
-                let keeps = (is_unicode || is_plain)
-                    && (!is_padded || is_plain)
-                    && (!wanted.is_key || is_exact || is_plain);
+                let keeps_all = is_unicode && !is_padded && (is_exact || !wanted.is_key);
+                let keeps = is_plain || keeps_all;
                 fits(keeps && length >= needed(column, wanted), Form::Text)
             }
             Self::Bytes { length, is_padded } => {
@@ -164,7 +163,10 @@ impl Holds {
             Self::Date => fits(kind == ValueKind::Date, Form::Date),
             Self::DateTime { decimals } => {
                 let is_instant = matches!(kind, ValueKind::Timestamp | ValueKind::TimestampTz);
-                fits(is_instant && decimals >= decimals_of(column), Form::DateTime)
+                fits(
+                    is_instant && decimals >= decimals_of(column),
+                    Form::DateTime,
+                )
             }
             Self::Time { decimals } => fits(
                 kind == ValueKind::Time && decimals >= decimals_of(column),
@@ -267,11 +269,19 @@ mod tests {
             ("numeric", text(UNLIMITED), Form::Text),
             ("text", text(UNLIMITED), Form::Text),
             ("character varying(20)", text(30), Form::Text),
-            ("timestamp without time zone", Holds::DateTime { decimals: 6 }, Form::DateTime),
+            (
+                "timestamp without time zone",
+                Holds::DateTime { decimals: 6 },
+                Form::DateTime,
+            ),
             ("jsonb", Holds::Json, Form::Text),
             ("uuid", Holds::Uuid, Form::Text),
         ] {
-            assert_eq!(form(type_name, &holds, false), Some(expected), "{type_name}");
+            assert_eq!(
+                form(type_name, &holds, false),
+                Some(expected),
+                "{type_name}"
+            );
         }
     }
 
@@ -283,8 +293,20 @@ mod tests {
             ("integer", int(32, true)),
             ("oid", int(32, false)),
             ("double precision", Holds::Other),
-            ("numeric", Holds::Decimal { precision: 65, scale: 30 }),
-            ("numeric(10,2)", Holds::Decimal { precision: 10, scale: 4 }),
+            (
+                "numeric",
+                Holds::Decimal {
+                    precision: 65,
+                    scale: 30,
+                },
+            ),
+            (
+                "numeric(10,2)",
+                Holds::Decimal {
+                    precision: 10,
+                    scale: 4,
+                },
+            ),
             ("text", text(255)),
             ("text", text(16_383)),
             ("character varying(20)", text(10)),
@@ -292,7 +314,11 @@ mod tests {
             ("timestamp with time zone", Holds::DateTime { decimals: 0 }),
             ("text", Holds::Json),
         ] {
-            assert_eq!(form(type_name, &holds, false), None, "{type_name} {holds:?}");
+            assert_eq!(
+                form(type_name, &holds, false),
+                None,
+                "{type_name} {holds:?}"
+            );
         }
     }
 

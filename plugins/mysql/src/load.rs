@@ -51,8 +51,7 @@ impl Target {
             LoadMode::Replace => false,
         };
         if holds_rows && !is_ours {
-            let error =
-                WriteError::rejected(format!("table {:?} holds rows already", table.name));
+            let error = WriteError::rejected(format!("table {:?} holds rows already", table.name));
             return Err(error
                 .hint(format!(
                     "TRUNCATE TABLE {name}, or set `existing = \"replace\"` in the sync to replace \
@@ -68,7 +67,12 @@ impl Target {
         if mode == LoadMode::Replace {
             let create = format!("CREATE TABLE {beside} LIKE {name}");
             session.run(&create).await.map_err(&failed)?;
-        } else if holds_rows && session.run(&format!("TRUNCATE TABLE {name}")).await.is_err() {
+        } else if holds_rows
+            && session
+                .run(&format!("TRUNCATE TABLE {name}"))
+                .await
+                .is_err()
+        {
             // A foreign key refers to it, or the right is missing.
             let delete = format!("DELETE FROM {name}");
             session.run(&delete).await.map_err(&failed)?;

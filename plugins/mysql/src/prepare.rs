@@ -97,13 +97,23 @@ pub(crate) fn misfits(
     }
     if !existing.is_transactional {
         let message = format!("table {name:?} has an engine without transactions");
-        add(None, message, format!("ALTER TABLE {table} ENGINE=InnoDB"), false);
+        add(
+            None,
+            message,
+            format!("ALTER TABLE {table} ENGINE=InnoDB"),
+            false,
+        );
     }
     for (column, wanted) in relation.columns.iter().zip(wanted) {
         let named = named(column, name);
         let Some(target) = existing.column(&wanted.name) else {
             let message = format!("{named} does not exist");
-            add(Some(&column.name), message, add_column(&table, wanted), true);
+            add(
+                Some(&column.name),
+                message,
+                add_column(&table, wanted),
+                true,
+            );
             continue;
         };
         if target.is_generated {
@@ -152,7 +162,11 @@ pub(crate) fn has_key(relation: &Relation, existing: &Existing, wanted: &[Wanted
 pub(crate) fn add_key(relation: &Relation, name: &str, wanted: &[Wanted]) -> String {
     let key = relation.key();
     let columns: Vec<&str> = key.iter().map(|&index| &*wanted[index].quoted).collect();
-    format!("ALTER TABLE {} ADD UNIQUE ({})", quote(name), columns.join(", "))
+    format!(
+        "ALTER TABLE {} ADD UNIQUE ({})",
+        quote(name),
+        columns.join(", ")
+    )
 }
 
 /// Makes the table `name` of `relation` ready and describes it. `previous` is the version before it, and
@@ -168,9 +182,8 @@ pub(crate) async fn prepare(
     if let Some(misfit) = limits(relation, name).into_iter().next() {
         return Err(misfit.into_error(name));
     }
-    let failed = |error: mysql_async::Error| {
-        explain(&error, &format!("prepare table {name:?}")).table(name)
-    };
+    let failed =
+        |error: mysql_async::Error| explain(&error, &format!("prepare table {name:?}")).table(name);
     let gone = || WriteError::transient(format!("table {name:?} went away")).table(name);
     let Some(existing) = Existing::find(session, name).await.map_err(failed)? else {
         let create = create_table(relation, &quote(name), wanted, &session.server);

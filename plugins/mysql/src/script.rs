@@ -384,7 +384,9 @@ impl<'a> Script<'a> {
     async fn send(&mut self, session: &mut Session) -> Result<(), Failure<'a>> {
         let entries = &self.entries;
         let failed = |place: usize, error: Error| {
-            let what = entries.get(place).map_or(What::Transaction, |entry| entry.0);
+            let what = entries
+                .get(place)
+                .map_or(What::Transaction, |entry| entry.0);
             Failure::Server { what, error }
         };
         let mut failure = None;
@@ -416,10 +418,7 @@ impl<'a> Script<'a> {
                 (_, Expect::Rows(rows)) => self.missing += rows.saturating_sub(matched),
                 _ => {}
             }
-            result
-                .next()
-                .await
-                .map_err(|error| failed(place, error))?;
+            result.next().await.map_err(|error| failed(place, error))?;
         }
         match failure {
             Some(failure) => Err(failure),

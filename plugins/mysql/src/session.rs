@@ -266,7 +266,8 @@ async fn set_up(conn: &mut Conn, options: &Options, role: Role) -> Result<(), Er
     if role == Role::Check {
         return Ok(());
     }
-    conn.query_drop("SET SESSION TRANSACTION READ WRITE").await?;
+    conn.query_drop("SET SESSION TRANSACTION READ WRITE")
+        .await?;
     for wish in WISHES {
         match conn.query_drop(wish).await {
             Ok(()) | Err(Error::Server(_)) => {}

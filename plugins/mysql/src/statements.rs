@@ -63,16 +63,18 @@ fn put_condition<'a>(
 }
 
 /// Appends ` WHERE …` for the row that `row` names.
-pub(crate) fn put_where(
-    out: &mut Vec<u8>,
-    table: &Table,
-    row: Row<'_>,
-) -> Result<(), WriteError> {
+pub(crate) fn put_where(out: &mut Vec<u8>, table: &Table, row: Row<'_>) -> Result<(), WriteError> {
     // What was altered on its way in was counted then.
     let mut counts = Counts::default();
     out.extend_from_slice(b" WHERE ");
     if !table.key.is_empty() {
-        return put_condition(out, table, &table.key, |index| row.value(index), &mut counts);
+        return put_condition(
+            out,
+            table,
+            &table.key,
+            |index| row.value(index),
+            &mut counts,
+        );
     }
     for (place, &index) in table.written.iter().enumerate() {
         if place > 0 {

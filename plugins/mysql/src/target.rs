@@ -347,9 +347,7 @@ async fn attempt<'a>(
         applier.flush().await?;
     }
     if ends {
-        applier
-            .script
-            .add(What::Transaction, Expect::Any, "COMMIT");
+        applier.script.add(What::Transaction, Expect::Any, "COMMIT");
     }
     applier.flush().await
 }

@@ -128,10 +128,7 @@ pub(crate) fn rule(column: &Column, unfit: Unfit) -> Rule {
 pub(crate) fn rules() -> Vec<RuleTable> {
     let table = |setting: &str, unfit| RuleTable::of(setting, |column| rule(column, unfit));
     vec![
-        table(
-            "unfit = \"error\", \"null\" or \"clamp\"",
-            Unfit::default(),
-        ),
+        table("unfit = \"error\", \"null\" or \"clamp\"", Unfit::default()),
         table("unfit = \"text\"", Unfit::Text),
     ]
 }
@@ -165,7 +162,11 @@ pub(crate) fn decimal(column: &Column) -> Option<(i32, i32)> {
 
 /// Characters of the longest text that the column's type has; none: no limit that counts.
 pub(crate) fn text_width(column: &Column) -> Option<u64> {
-    let modifier = || u64::try_from(column.type_modifier - 4).ok().filter(|&m| m > 0);
+    let modifier = || {
+        u64::try_from(column.type_modifier - 4)
+            .ok()
+            .filter(|&m| m > 0)
+    };
     Some(match (column.kind, column.type_oid) {
         (ValueKind::Bool, _) => 1,
         (ValueKind::Int, 21) => 6,
@@ -248,7 +249,12 @@ mod tests {
     #[test]
     fn under_text_every_value_is_exact() {
         for column in source_types() {
-            assert_eq!(rule(&column, Unfit::Text).except, "", "{}", column.type_name);
+            assert_eq!(
+                rule(&column, Unfit::Text).except,
+                "",
+                "{}",
+                column.type_name
+            );
         }
     }
 

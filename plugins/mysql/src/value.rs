@@ -3,7 +3,7 @@
 //! No value can end its literal, whatever the session's `sql_mode`: a quote is doubled, and a text with
 //! a backslash, which may or may not mean something, is written in hexadecimal digits.
 
-use memchr::{memchr, memchr2, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 use tahr_plugin_api::{Unfit, Value, ValueKind};
 
 use crate::{table::TableColumn, types::Form};
@@ -149,7 +149,11 @@ fn date(text: &str) -> Result<Fitted<'_>, Unfitting<'_>> {
         return Ok(Fitted::Text(text));
     }
     let (misfit, is_before) = outside(text);
-    let nearest = if is_before { "1000-01-01" } else { "9999-12-31" };
+    let nearest = if is_before {
+        "1000-01-01"
+    } else {
+        "9999-12-31"
+    };
     Err((misfit, Some(Fitted::Text(nearest))))
 }
 
@@ -289,7 +293,12 @@ mod tests {
         for (form, value, misfit, nearest) in [
             (Form::Date, "infinity", "infinity", "9999-12-31"),
             (Form::Date, "0999-12-31", "a year before 1000", "1000-01-01"),
-            (Form::Date, "2024-02-29 BC", "a year before 1000", "1000-01-01"),
+            (
+                Form::Date,
+                "2024-02-29 BC",
+                "a year before 1000",
+                "1000-01-01",
+            ),
             (Form::Date, "10000-01-01", "a year after 9999", "9999-12-31"),
             (
                 Form::DateTime,
