@@ -42,6 +42,7 @@ need sqlite3 sqlite3
 need python3 python3
 need python3-pip pip3
 compgen -G '/usr/lib/*/libcurl.so.4' >/dev/null || missing+=(libcurl4)
+need mariadb-server mariadbd mariadb-install-db
 need gcc gcc
 need make make
 need pkg-config pkg-config
@@ -84,4 +85,10 @@ if brings redis-server && command -v systemctl >/dev/null 2>&1 && [[ -d /run/sys
     "${as_root[@]}" systemctl disable --now redis-server >&2 || true
 elif brings redis-server && [[ -x /etc/init.d/redis-server ]]; then
     "${as_root[@]}" /etc/init.d/redis-server stop >&2 || true
+fi
+# Its service goes by MariaDB's own name, or by MySQL's.
+if brings mariadb-server && command -v systemctl >/dev/null 2>&1 && [[ -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl disable --now mariadb >&2 || true
+elif brings mariadb-server && [[ -x /etc/init.d/mariadb ]]; then
+    "${as_root[@]}" /etc/init.d/mariadb stop >&2 || true
 fi

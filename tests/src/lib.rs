@@ -1,8 +1,8 @@
 //! The harness of tahr's tests on real servers.
 //!
 //! A test asks for what it needs and gets something of its own: a [`Database`] on the run's shared
-//! [`Postgres`] (or a whole server, to stop and kill), a [`RedisDatabase`], an [`Engine`] that runs
-//! the real `tahr` program in a folder of its own. All of it is gone when the test ends, and when
+//! [`Postgres`] (or a whole server, to stop and kill), a [`RedisDatabase`], a [`MariaDatabase`], an
+//! [`Engine`] that runs the real `tahr` program in a folder of its own. All of it is gone when the test ends, and when
 //! the run ends, however it ends: see [`Run`].
 //!
 //! A [`Scripted`] target misbehaves as it is told and shows all that it was given.
@@ -16,12 +16,14 @@
 //! | `TAHR_TEST_POSTGRES_URL` | the shared PostgreSQL is this one (a superuser, `wal_level = logical`) |
 //! | `TAHR_TEST_REDIS_URL` | the shared Redis is this one (its databases from 1 on are emptied) |
 //! | `TAHR_TEST_MONGODB_URL` | the shared MongoDB is this one, a replica set (each test gets a database) |
+//! | `TAHR_TEST_MYSQL_URL` | the shared MySQL or MariaDB is this one (a user that may create databases) |
 //! | `TAHR_TEST_SEED` | the seed of every [`Random`] |
 //!
 //! Tests that use the harness run on tokio's multi-thread runtime: starting a server blocks.
 
 mod database;
 mod engine;
+mod mariadb;
 mod mongodb;
 mod postgres;
 mod process;
@@ -37,6 +39,7 @@ mod wait;
 
 pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
+pub use crate::mariadb::{MariaDatabase, MariaDb};
 pub use crate::mongodb::{MongoDatabase, Mongod, bson_text};
 pub use crate::postgres::Postgres;
 pub use crate::process::{ProcessId, Signal};

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::database::Database;
 use crate::process::{ProcessId, Signal};
 use crate::run::{Run, build_folder, unique};
-use crate::server::{free_port, is_open_to_all};
+use crate::server::{free_port, is_open_to_all, unprivileged};
 use crate::service::Service;
 
 /// Settings of every server that the harness starts; a test's own come after them.
@@ -249,19 +249,6 @@ fn command(program: &Path) -> Command {
         command.uid(user).gid(group);
     }
     command
-}
-
-/// PostgreSQL refuses to run as root; then it runs as `nobody`.
-fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
-    let nobody = users.lines().find_map(|line| {
-        let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    Some(nobody.expect("a user `nobody`"))
 }
 
 /// The folder of programs of each major version found: the system's, and what

@@ -55,3 +55,16 @@ pub(crate) fn is_open_to_all(path: &Path) -> bool {
         fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
     })
 }
+
+/// User and group of a server that refuses to run as root: under root it runs as `nobody`.
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
+    let nobody = users.lines().find_map(|line| {
+        let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    });
+    Some(nobody.expect("a user `nobody`"))
+}

@@ -48,6 +48,12 @@ impl Rows {
             .map_err(|error| format!("{}: {error}", file.display()))
     }
 
+    /// What a query on MySQL or MariaDB answers, or the server's error. Bytes are written as PostgreSQL
+    /// writes them, in hex.
+    pub async fn mysql(url: &str, query: &str) -> Result<Self, String> {
+        crate::mariadb::query(url, query).await.map(Self::new)
+    }
+
     /// The hashes whose keys start with `prefix`, with the named fields in this order; an absent
     /// field is a missing value.
     pub fn redis(database: &RedisDatabase, prefix: &str, fields: &[&str]) -> Result<Self, String> {

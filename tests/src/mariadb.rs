@@ -1,0 +1,439 @@
+//! MariaDB servers: one for all tests of a run, and private ones for tests that break theirs.
+//!
+//! A server's defaults are on purpose odd (character set, time zone, engine, isolation, a lax and
+//! unusual `sql_mode` …): a session that forgets to pin a setting it depends on is found out by every
+//! test.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use mysql_async::consts::{ColumnFlags, ColumnType};
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Opts, OptsBuilder, Value};
+
+use crate::database::Row;
+use crate::process::{ProcessId, Signal};
+use crate::proxy::Proxy;
+use crate::run::{Run, unique};
+use crate::server::{free_port, unprivileged};
+use crate::service::Service;
+
+/// Settings of every server that the harness starts; a test's own come after them.
+const SETTINGS: &[(&str, &str)] = &[
+    ("bind-address", "127.0.0.1"),
+    ("skip-networking", "0"),
+    ("skip-name-resolve", "1"),
+    ("max-connections", "500"),
+    // What is committed survives the process, not the machine.
+    ("innodb-flush-log-at-trx-commit", "2"),
+    ("innodb-doublewrite", "0"),
+    ("debug-no-sync", "1"),
+    ("innodb-buffer-pool-size", "64M"),
+    ("innodb-log-file-size", "48M"),
+    ("key-buffer-size", "1M"),
+    ("aria-pagecache-buffer-size", "4M"),
+    ("performance-schema", "0"),
+    ("character-set-server", "latin1"),
+    ("collation-server", "latin1_german1_ci"),
+    ("default-time-zone", "+05:30"),
+    ("default-storage-engine", "Aria"),
+    ("transaction-isolation", "SERIALIZABLE"),
+    ("sql-mode", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"),
+];
+
+/// What the harness's own sessions pin, whatever the server's defaults are.
+const PINNED: &str = "SET NAMES utf8mb4; SET sql_mode = 'STRICT_ALL_TABLES', time_zone = '+00:00', \
+    default_storage_engine = InnoDB; SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// A MariaDB server, or for the shared one whatever the environment names. Private ones end when
+/// dropped.
+#[derive(Debug)]
+pub struct MariaDb {
+    /// `mysql://user@host:port`, without a database.
+    url: String,
+    /// Absent for the shared server.
+    instance: Option<Instance>,
+}
+
+impl MariaDb {
+    /// The server that all tests of the run share: `TAHR_TEST_MYSQL_URL`, or one of the run's own.
+    pub fn shared() -> Self {
+        let url = std::env::var("TAHR_TEST_MYSQL_URL").unwrap_or_else(|_| {
+            Run::current().once("mariadb", || {
+                // A first attempt may have been killed half-way, and have left its own.
+                let folder = Run::current()
+                    .folder()
+                    .join(format!("mariadb-{}", unique()));
+                let mut instance = Instance::create(folder, &[], Run::shares);
+                instance.start();
+                instance.url()
+            })
+        });
+        Self {
+            url: without_database(&url),
+            instance: None,
+        }
+    }
+
+    /// A server of the test's own, with these settings (as on the command line, without dashes).
+    pub fn own(settings: &[(&str, &str)]) -> Self {
+        let folder = Run::current().make_folder("mariadb");
+        let mut instance = Instance::create(folder, settings, Run::owns);
+        instance.start();
+        Self {
+            url: instance.url(),
+            instance: Some(instance),
+        }
+    }
+
+    /// A fresh database. Its default character set is the server's, whatever that is.
+    pub async fn database(&self) -> MariaDatabase {
+        let name = format!("tahr_{}", unique());
+        execute(&self.url, &format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap_or_else(|fault| panic!("create database: {fault}"));
+        MariaDatabase {
+            url: with_database(&self.url, &name),
+            server: self.url.clone(),
+            name,
+        }
+    }
+
+    /// Its URL, without a database.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        let opts = Opts::from_url(&self.url).expect("a MySQL URL");
+        std::net::ToSocketAddrs::to_socket_addrs(&(opts.ip_or_hostname(), opts.tcp_port()))
+            .ok()
+            .and_then(|mut addresses| addresses.next())
+            .expect("the server's address")
+    }
+
+    /// The server's process, if it runs.
+    pub fn process(&mut self) -> Option<ProcessId> {
+        self.instance().service.process()
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn start(&mut self) {
+        self.instance().start();
+    }
+
+    /// Shuts it down in order; sessions are ended.
+    pub fn stop(&mut self) {
+        self.instance().service.end(Signal::Term);
+    }
+
+    /// Shuts it down in order and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.instance().service.end(Signal::Kill);
+    }
+
+    fn instance(&mut self) -> &mut Instance {
+        self.instance
+            .as_mut()
+            .expect("the shared server is not stopped: ask for `MariaDb::own`")
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            instance.service.remove();
+        }
+    }
+}
+
+/// A database of a test's own, dropped at the end.
+#[derive(Debug)]
+pub struct MariaDatabase {
+    url: String,
+    server: String,
+    name: String,
+}
+
+impl MariaDatabase {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its URL, as a user that may do everything.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its URL through a proxy.
+    pub fn url_through(&self, proxy: &Proxy) -> String {
+        let (scheme, rest) = self.url.split_once("://").expect("a URL");
+        let (authority, path) = rest.split_once('/').expect("a URL with a database");
+        let user = authority.rsplit_once('@').map_or("root", |(user, _)| user);
+        format!("{scheme}://{user}@{}/{path}", proxy.address())
+    }
+
+    /// Its URL as another user: `name` or `name:password`.
+    pub fn url_as(&self, user: &str) -> String {
+        let (scheme, rest) = self.url.split_once("://").expect("a URL");
+        let host = rest.split_once('@').map_or(rest, |(_, host)| host);
+        format!("{scheme}://{user}@{host}")
+    }
+
+    /// A new session.
+    pub async fn connect(&self) -> Conn {
+        connect(&self.url)
+            .await
+            .unwrap_or_else(|error| panic!("connect to {}: {error}", self.name))
+    }
+
+    /// Runs statements, separated by semicolons.
+    pub async fn execute(&self, statements: &str) {
+        if let Err(fault) = self.try_execute(statements).await {
+            panic!("{fault}");
+        }
+    }
+
+    /// As [`execute`](Self::execute), giving the server's error.
+    pub async fn try_execute(&self, statements: &str) -> Result<(), String> {
+        execute(&self.url, statements).await
+    }
+
+    /// The rows of a query, as text; bytes as PostgreSQL writes them.
+    pub async fn query(&self, query: &str) -> Vec<Row> {
+        self.try_query(query)
+            .await
+            .unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// As [`query`](Self::query), giving the server's error.
+    pub async fn try_query(&self, query: &str) -> Result<Vec<Row>, String> {
+        self::query(&self.url, query).await
+    }
+
+    /// The only value of a query's only row; not null.
+    pub async fn value(&self, query: &str) -> String {
+        let rows = self.query(query).await;
+        match rows.as_slice() {
+            [row] if row.len() == 1 && row[0].is_some() => row[0].clone().unwrap_or_default(),
+            _ => panic!("{query}: not one value but {rows:?}"),
+        }
+    }
+}
+
+impl Drop for MariaDatabase {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // A runtime can't wait for another on the same thread.
+        let removal = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let drop = format!("DROP DATABASE IF EXISTS {name}");
+            let limit = Duration::from_secs(10);
+            // A server that is gone took the database with it.
+            let _gone = runtime
+                .block_on(async { tokio::time::timeout(limit, execute(&server, &drop)).await });
+            Ok::<_, std::io::Error>(())
+        });
+        drop(removal.join());
+    }
+}
+
+async fn connect(url: &str) -> mysql_async::Result<Conn> {
+    let opts = OptsBuilder::from_opts(Opts::from_url(url)?).prefer_socket(false);
+    let mut conn = Conn::new(opts).await?;
+    conn.query_drop(PINNED).await?;
+    Ok(conn)
+}
+
+async fn execute(url: &str, statements: &str) -> Result<(), String> {
+    let run = async {
+        let mut conn = connect(url).await?;
+        conn.query_drop(statements).await?;
+        conn.disconnect().await
+    };
+    run.await.map_err(|error| format!("{error}: {statements}"))
+}
+
+pub(crate) async fn query(url: &str, query: &str) -> Result<Vec<Row>, String> {
+    let run = async {
+        let mut conn = connect(url).await?;
+        let rows: Vec<mysql_async::Row> = conn.query(query).await?;
+        conn.disconnect().await?;
+        Ok::<_, mysql_async::Error>(rows)
+    };
+    let rows = run.await.map_err(|error| format!("{error}: {query}"))?;
+    Ok(rows.into_iter().map(texts).collect())
+}
+
+fn texts(row: mysql_async::Row) -> Row {
+    let columns = row.columns();
+    let is_bytes: Vec<bool> = (columns.iter())
+        .map(|column| {
+            // The number of the character set `binary`.
+            column.character_set() == 63
+                && column.flags().contains(ColumnFlags::BINARY_FLAG)
+                && matches!(
+                    column.column_type(),
+                    ColumnType::MYSQL_TYPE_BLOB
+                        | ColumnType::MYSQL_TYPE_VAR_STRING
+                        | ColumnType::MYSQL_TYPE_STRING
+                        | ColumnType::MYSQL_TYPE_LONG_BLOB
+                )
+        })
+        .collect();
+    let values = row.unwrap().into_iter().zip(is_bytes);
+    values
+        .map(|(value, is_bytes)| match value {
+            Value::NULL => None,
+            Value::Bytes(bytes) if is_bytes => {
+                let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+                Some(format!("\\x{}", digits.collect::<String>()))
+            }
+            Value::Bytes(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+            other => Some(other.as_sql(true)),
+        })
+        .collect()
+}
+
+fn without_database(url: &str) -> String {
+    let (base, _) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = base.split_once("://").expect("a MySQL URL");
+    let authority = rest.split('/').next().unwrap_or(rest);
+    format!("{scheme}://{authority}")
+}
+
+fn with_database(url: &str, name: &str) -> String {
+    format!("{}/{name}", without_database(url))
+}
+
+/// A data folder, with a server on it or not.
+#[derive(Debug)]
+struct Instance {
+    /// Its folder holds `data`, the socket and the log.
+    service: Service,
+    port: u16,
+    settings: Vec<(String, String)>,
+}
+
+impl Instance {
+    fn create(folder: PathBuf, settings: &[(&str, &str)], note: fn(&Run, ProcessId)) -> Self {
+        let service = Service::new("mariadbd", folder.clone(), note);
+        for path in [&folder, &folder.join("data"), &folder.join("tmp")] {
+            fs::create_dir_all(path).expect("create the server's folders");
+            if let Some((user, group)) = unprivileged() {
+                std::os::unix::fs::chown(path, Some(user), Some(group))
+                    .expect("give the server's folder to its user");
+            }
+        }
+        let install = command("mariadb-install-db", &folder)
+            .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
+            .args(["--skip-name-resolve", "--innodb-log-file-size=8M"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("run mariadb-install-db: {error}; run scripts/install.sh");
+            });
+        Run::current().awaits(ProcessId::of(install.id()).expect("the installer's process"));
+        let install = install.wait_with_output().expect("wait for the installer");
+        assert!(
+            install.status.success(),
+            "mariadb-install-db: {}{}",
+            String::from_utf8_lossy(&install.stdout),
+            String::from_utf8_lossy(&install.stderr)
+        );
+        let settings = SETTINGS.iter().chain(settings);
+        Self {
+            service,
+            port: free_port(),
+            settings: settings
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("mysql://root@127.0.0.1:{}", self.port)
+    }
+
+    /// Starts the server and waits until it takes connections.
+    fn start(&mut self) {
+        let folder = self.service.folder();
+        let mut command = command("mariadbd", folder);
+        command
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--socket={}", folder.join("socket").display()))
+            .arg(format!("--pid-file={}", folder.join("pid").display()));
+        for (name, value) in &self.settings {
+            command.arg(format!("--{name}={value}"));
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], self.port));
+        self.service.start(&mut command, |_| answers(address));
+    }
+}
+
+/// A program of MariaDB's on the data in `folder`, as the user that it may run as, out of reach of the
+/// tests' signals and of the system's own configuration.
+fn command(program: &str, folder: &Path) -> Command {
+    // Debian keeps servers off the PATH of users.
+    let beside = Path::new("/usr/sbin").join(program);
+    let program = if beside.exists() {
+        beside
+    } else {
+        PathBuf::from(program)
+    };
+    let mut command = Command::new(program);
+    command
+        .arg("--no-defaults")
+        .arg(format!("--datadir={}", folder.join("data").display()))
+        .arg(format!("--tmpdir={}", folder.join("tmp").display()))
+        .stdin(Stdio::null())
+        .current_dir("/")
+        .env("LC_ALL", "C.UTF-8")
+        .process_group(0);
+    if let Some((user, group)) = unprivileged() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// Whether a server greets, with protocol version 10.
+fn answers(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<[u8; 5]> {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer[4] == 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{with_database, without_database};
+
+    #[test]
+    fn the_database_of_a_url_is_replaced() {
+        assert_eq!(
+            with_database("mysql://u:p@h:1/mysql?require_ssl=true", "mine"),
+            "mysql://u:p@h:1/mine"
+        );
+        assert_eq!(without_database("mysql://h:1"), "mysql://h:1");
+    }
+}
