@@ -19,6 +19,7 @@ pub(super) fn reload(path: &Path, output: &mut Output) -> Result<(), Faults> {
             Ok(())
         }
         Answer::Faulty(faults) => {
+            output.note("nothing was changed:");
             Faults::unless_empty(faults.into_iter().map(Error::from).collect())?;
             Err(Error::failed("the engine refused the config without a fault").into())
         }

@@ -74,7 +74,7 @@ async fn run_engine(
         faults = engine.failed() => Err(faults),
         result = engine.catch_up(ONCE_PATIENCE), if options.once => result,
         () = refresh(&engine, &latest, progress) => Ok(()),
-        () = reload_when_asked(&engine, asked) => Ok(()),
+        () = reload_when_asked(&engine, asked, &latest) => Ok(()),
         () = engine.watch_plugins(), if !options.once => Ok(()),
     };
     progress.show(&engine.report());
@@ -94,7 +94,7 @@ async fn run_engine(
 }
 
 /// Reloads for everybody who asks, one after the other; never completes.
-async fn reload_when_asked(engine: &Engine, asked: Option<Asked>) {
+async fn reload_when_asked(engine: &Engine, asked: Option<Asked>, latest: &Mutex<Report>) {
     let Some(mut asked) = asked else {
         return std::future::pending().await;
     };
@@ -113,6 +113,8 @@ async fn reload_when_asked(engine: &Engine, asked: Option<Asked>) {
                 }
             }
         }
+        // Whoever looks after the answer sees what it says.
+        *latest.lock().unwrap_or_else(PoisonError::into_inner) = engine.report();
         // A signal waits for no answer, and who has gone away needs none.
         let _ = asker.send(result.into());
     }

@@ -139,7 +139,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<Error> {
                 "{}: \"{key}\" in [{section}] needs a restart",
                 new.path.display()
             ))
-            .hint("nothing was changed; put it back, or: `tahr stop`, then `tahr run`")
+            .hint("put it back, or: `tahr stop`, then `tahr run`")
         }));
     };
     let engine = [

@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use tokio::sync::oneshot;
 
 use super::{
     Engine, Shared, lock, of_source,
@@ -38,7 +39,7 @@ impl Engine {
     /// is other than before.
     pub async fn reload(&self) -> Result<Reloaded, Faults> {
         let shared = &self.shared;
-        let _one = shared.changing.lock().await;
+        let one = shared.changing.lock().await;
         let old = shared.config();
         let new = Arc::new(Config::load(&old.path)?);
         let mut done = Reloaded::default();
@@ -57,26 +58,17 @@ impl Engine {
             .map(|name| (name, shared.begin(name, None)))
             .collect();
         shared.untidy.notify_one();
-        let deadline = Instant::now() + PATIENCE;
-        for (name, verdict) in begun {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if let Ok(Ok(Verdict::Faulty(faults))) = tokio::time::timeout(left, verdict).await {
-                done.notes.push(format!(
-                    "{faults}; `tahr reload` tries source \"{name}\" again"
-                ));
-            }
-        }
-        while !shared.is_tidy() && Instant::now() < deadline && !shared.stop.is_stopping() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        if !shared.is_tidy() {
-            let note = "some lanes are still ending; what follows them starts by itself";
-            done.notes.push(note.to_owned());
-        }
-        if let Err(faults) = shared.publish(&new, &change.tables, true).await {
+        // From here on it is waited for what others do, who may have to change something themselves.
+        drop(one);
+        shared.settle(begun, &mut done).await;
+        let one = shared.changing.lock().await;
+        if Arc::ptr_eq(&new, &shared.config())
+            && let Err(faults) = shared.publish(&new, &change.tables, true).await
+        {
             let note = format!("{faults}; the next start or reload takes tables out again");
             done.notes.push(note);
         }
+        drop(one);
         done.tell(&old, change.plan, change.moves);
         let errors = change.registry.errors().iter().map(ToString::to_string);
         done.notes.extend(errors);
@@ -86,6 +78,26 @@ impl Engine {
 }
 
 impl Shared {
+    /// Waits until what is wanted is there, for as long as an answer may take.
+    async fn settle(&self, begun: Vec<(&String, oneshot::Receiver<Verdict>)>, done: &mut Reloaded) {
+        let deadline = Instant::now() + PATIENCE;
+        for (name, verdict) in begun {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Ok(Ok(Verdict::Faulty(faults))) = tokio::time::timeout(left, verdict).await {
+                let note = format!("{faults}; `tahr reload` tries source \"{name}\" again");
+                done.notes.push(note);
+            }
+        }
+        while !self.is_tidy() {
+            if Instant::now() > deadline || self.stop.is_stopping() {
+                let note = "some lanes are still ending; what follows them starts by itself";
+                done.notes.push(note.to_owned());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Adds tables to publications; or with `only` takes the others out, too.
     async fn publish(
         &self,
@@ -155,6 +167,9 @@ impl Shared {
     /// Whether every lane that is wanted is there, and no other.
     fn is_tidy(&self) -> bool {
         let sources = lock(&self.sources);
+        if sources.values().any(|running| running.stop.is_stopping()) {
+            return false;
+        }
         let mut all = sources
             .values()
             .filter_map(|running| running.streaming.as_ref());
