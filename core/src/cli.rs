@@ -65,6 +65,15 @@ Examples:
 
 Exits with 5 if no engine runs with this config.";
 
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  tahr reload                       carry out what was changed in the config, and say what that was
+  kill -HUP PID                     the same; what was done goes to the engine's log
+
+Lanes that are as before notice nothing. A config with any fault is refused as a whole, and so is
+one that changes what needs a restart; the engine goes on as it was, and the exit code is 2.
+The engine reads the file that it was started with, and variables from its own environment.";
+
 const PLUGINS_EXAMPLES: &str = "\
 Examples:
   tahr plugins                      the plugins found, and the folders searched
@@ -152,6 +161,9 @@ pub enum Command {
     /// Show what the running engine does: state, rows and lag of each lane
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Make the running engine take up its changed config, and new plugins
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload,
     /// Stop the running engine after the batches in flight
     Stop,
     /// List the plugins, or describe one

@@ -7,12 +7,14 @@
 
 use std::{error::Error as StdError, fmt, io::Write as _};
 
+use serde::{Deserialize, Serialize};
 use tahr_plugin_api::WriteError;
 
 use crate::exit_code;
 
 /// Which part is to blame; decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// Anything that the other kinds don't name.
     Failed,

@@ -1,13 +1,14 @@
 //! The wish to end, passed down to everything that waits.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
 
-/// Says once, to threads and tasks alike, that the engine is to end. Clones are the same wish.
+/// Says once, to threads and tasks alike, that the engine is to end, or with [`child`](Self::child)
+/// one part of it. Clones are the same wish.
 #[derive(Clone, Debug)]
 pub struct Stop(Arc<Inner>);
 
@@ -16,6 +17,7 @@ struct Inner {
     is_stopping: Mutex<bool>,
     changed: Condvar,
     tasks: watch::Sender<bool>,
+    children: Mutex<Vec<Weak<Self>>>,
 }
 
 impl Default for Stop {
@@ -24,6 +26,7 @@ impl Default for Stop {
             is_stopping: Mutex::new(false),
             changed: Condvar::new(),
             tasks: watch::Sender::new(false),
+            children: Mutex::default(),
         }))
     }
 }
@@ -38,6 +41,33 @@ impl Stop {
             .unwrap_or_else(PoisonError::into_inner) = true;
         self.0.changed.notify_all();
         self.0.tasks.send_replace(true);
+        let children = self
+            .0
+            .children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for child in children.iter().filter_map(Weak::upgrade) {
+            Self(child).stop();
+        }
+    }
+
+    /// The wish that a part ends, which this one includes.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let child = Self::default();
+        let mut children = self
+            .0
+            .children
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        children.retain(|child| child.strong_count() > 0);
+        children.push(Arc::downgrade(&child.0));
+        drop(children);
+        // It may have been uttered a moment ago.
+        if self.is_stopping() {
+            child.stop();
+        }
+        child
     }
 
     /// Whether the end was asked for.
@@ -83,5 +113,21 @@ impl Stop {
             .subscribe()
             .wait_for(|is_stopping| *is_stopping)
             .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_whole_is_the_end_of_its_parts_and_not_the_other_way_round() {
+        let whole = Stop::default();
+        let (one, two) = (whole.child(), whole.child());
+        let inner = one.child();
+        one.stop();
+        assert!(inner.is_stopping() && !two.is_stopping() && !whole.is_stopping());
+        whole.stop();
+        assert!(two.is_stopping() && whole.child().is_stopping());
     }
 }

@@ -26,6 +26,8 @@ pub enum Signal {
     Stop,
     /// Ends the freeze.
     Cont,
+    /// Asks to read settings again.
+    Hup,
 }
 
 impl Signal {
@@ -37,6 +39,7 @@ impl Signal {
             Self::Kill => rustix::process::Signal::KILL,
             Self::Stop => rustix::process::Signal::STOP,
             Self::Cont => rustix::process::Signal::CONT,
+            Self::Hup => rustix::process::Signal::HUP,
         }
     }
 }

@@ -90,7 +90,7 @@ fn what_is_no_plugin_costs_one_line_and_the_others_load() {
 #[test]
 fn a_missing_plugin_is_named_with_the_folders_searched() {
     let (engine, folder) = engine(CONFIG);
-    for command in [&["run"][..], &["check"]] {
+    for command in [&["run", "--once"][..], &["check"]] {
         let finished = engine.tahr(command);
         finished.assert_code(2);
         let expected = [
@@ -118,7 +118,7 @@ fn a_plugin_other_than_the_pinned_one_is_refused() {
     );
     let (engine, folder) = engine(&config);
     fs::copy(built("libtahr_sqlite.so"), folder.join("libtahr_sqlite.so")).expect("copy a plugin");
-    for command in [&["run"][..], &["check"]] {
+    for command in [&["run", "--once"][..], &["check"]] {
         let finished = engine.tahr(command);
         finished.assert_code(2);
         assert!(
@@ -129,7 +129,7 @@ fn a_plugin_other_than_the_pinned_one_is_refused() {
     }
     // Its real hash is in the list, short.
     let listed = engine.tahr(&["plugins"]).stdout;
-    let hint = engine.tahr(&["run"]).stderr;
+    let hint = engine.tahr(&["run", "--once"]).stderr;
     let full = hint
         .split("its sha256 is ")
         .nth(1)

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use tahr::plugin::Registry;
+use tahr::plugin::{Pins, Registry};
 use tahr_plugin_api::{Rule, RuleTable};
 use tahr_tests::build_folder;
 
@@ -84,7 +84,7 @@ fn with(document: &str, name: &str, tables: &[RuleTable]) -> Option<String> {
 #[test]
 fn the_documentation_of_types_is_what_the_plugins_say() {
     let found = std::fs::read_to_string(file()).expect("read docs/types.md");
-    let (registry, _) = Registry::scan(&[build_folder()]);
+    let registry = Registry::scan(&[build_folder()], &Pins::default());
     let mut expected = found.clone();
     for name in OURS {
         let rules = registry.get(name).map(|plugin| &plugin.description.rules);
@@ -123,7 +123,7 @@ fn the_documentation_of_types_is_what_the_plugins_say() {
 
 #[test]
 fn every_plugin_that_holds_columns_states_its_rules() {
-    let (registry, _) = Registry::scan(&[build_folder()]);
+    let registry = Registry::scan(&[build_folder()], &Pins::default());
     for name in ["postgres", "sqlite", "redis"] {
         let plugin = registry
             .get(name)

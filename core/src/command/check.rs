@@ -5,16 +5,12 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use futures_util::future::join_all;
 use tahr_plugin_api::TableName;
 
-use super::{
-    Output,
-    run::{check_targets, plugin_of},
-    runtime::runtime,
-};
+use super::{Output, runtime::runtime};
 use crate::{
     Error, ErrorKind, Faults, cli,
     config::{Config, Source},
     lane::{Claims, View, probe, views},
-    plugin::Registry,
+    plugin::{Pins, Registry, Scanner},
     source::{Report, Severity, SourceError, application, catalog, is_wanted, look, parse, script},
 };
 
@@ -87,9 +83,11 @@ pub(super) fn check(
         return print_script(&looked, output);
     }
 
-    let (registry, refused) = Registry::scan(&config.engine.plugin_dirs);
+    let mut scanner = Scanner::default();
+    let news = scanner.scan(&config.engine.plugin_dirs, &Pins::of(config), false);
+    let registry = scanner.registry();
     let mut in_config = Group::new(format!("config {}", config.path.display()));
-    for error in refused {
+    for error in news.errors {
         let warning = Error::usage(error.to_string());
         in_config.warnings.push(match error.hint {
             Some(hint) => warning.hint(hint),
@@ -101,9 +99,9 @@ pub(super) fn check(
             .warnings
             .push(Error::usage(format!("source \"{name}\" is in no sync")));
     }
-    if let Err(faults) = check_targets(config, &registry) {
-        in_config.errors.extend(faults.into_errors());
-    }
+    let plugins = config.targets.iter();
+    let plugins = plugins.map(|(name, target)| registry.of_target(name, target));
+    in_config.errors.extend(plugins.filter_map(Result::err));
     let mut tables = 0;
     let mut all_views = Vec::new();
     let mut groups = Vec::new();
@@ -262,7 +260,7 @@ async fn check_targets_of(
     let asked = by_target.into_iter().filter_map(|(name, views)| {
         let target = &config.targets[name];
         // One that is missing, or another, is a fault of the config.
-        let plugin = plugin_of((name, target), registry).ok()?;
+        let plugin = registry.of_target(name, target).ok()?;
         Some(async move {
             let relations = views
                 .iter()

@@ -19,7 +19,7 @@ use crate::{
     config::{Config, Sync},
     control::{StateLock, socket_path},
     lane::shapes_path,
-    plugin::Registry,
+    plugin::{Pins, Scanner},
 };
 
 /// What is to go, and what stays.
@@ -50,14 +50,15 @@ pub(super) fn drop(
     let plan = plan(config, options)?;
     let lock = StateLock::take(&config.engine.state_dir)?;
     confirm(&plan, options.yes, output)?;
-    let (registry, refused) = Registry::scan(&config.engine.plugin_dirs);
-    for error in refused {
+    let mut scanner = Scanner::default();
+    let news = scanner.scan(&config.engine.plugin_dirs, &Pins::of(config), false);
+    for error in news.errors {
         tracing::warn!(hint = error.hint.as_deref(), "{error}");
     }
     let mut errors = Vec::new();
     let runtime = runtime()?;
     let sources = runtime.block_on(sources::connect(&plan, &mut errors));
-    lanes::forget(&plan, &registry, &sources, &mut errors, output);
+    lanes::forget(&plan, &scanner.registry(), &sources, &mut errors, output);
     runtime.block_on(sources::drop_objects(&plan, &sources, &mut errors, output));
     clean(&plan, lock, output)?;
     if !plan.rest.syncs.is_empty() || options.sync.is_some() {

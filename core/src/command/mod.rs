@@ -6,6 +6,7 @@ mod drop;
 mod init;
 mod output;
 mod plugins;
+mod reload;
 mod run;
 mod runtime;
 mod status;
@@ -37,6 +38,7 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Run(options) => run::run(&config()?, *options, progress),
         Command::Status(options) => status::status(&config()?, *options, &mut output),
         Command::Demo(options) => demo::demo(options, &mut output),
+        Command::Reload => reload::reload(&cli.config, &mut output),
         Command::Stop => stop::stop(&config()?),
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn status(
     let report = match ask(&config.engine.state_dir, &Request::Status)? {
         Answer::Status(report) => report,
         Answer::Refused(why) => return Err(Error::failed(why).into()),
-        Answer::Accepted => return Err(Error::failed("the engine answered something else").into()),
+        _ => return Err(Error::failed("the engine answered something else").into()),
     };
     if options.json {
         let json = serde_json::to_string_pretty(&report);
@@ -102,7 +102,9 @@ fn details(lane: &Status) -> Vec<String> {
         if !fault.hint.is_empty() {
             lines.push(format!("  hint: {}", fault.hint));
         }
-        if lane.state == State::Parked {
+        if lane.awaits.is_some() {
+            lines.push("  it starts by itself when the plugin is there".to_owned());
+        } else if lane.state == State::Parked {
             lines.push("  once that is mended: `tahr stop`, then `tahr run`".to_owned());
         }
     }

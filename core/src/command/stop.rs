@@ -17,7 +17,7 @@ pub(super) fn stop(config: &Config) -> Result<(), Faults> {
     match ask(state_dir, &Request::Stop)? {
         Answer::Accepted => {}
         Answer::Refused(why) => return Err(Error::failed(why).into()),
-        Answer::Status(_) => return Err(Error::failed("the engine answered something else").into()),
+        _ => return Err(Error::failed("the engine answered something else").into()),
     }
     let deadline = Instant::now() + PATIENCE;
     while socket_path(state_dir).exists() {

@@ -10,6 +10,14 @@ use std::{
 use super::{Answer, Request, socket_path};
 use crate::Error;
 
+/// How long an answer may take: a reload waits for lanes that end.
+fn patience(request: &Request) -> Duration {
+    match request {
+        Request::Reload => Duration::from_secs(180),
+        Request::Status | Request::Stop => Duration::from_secs(10),
+    }
+}
+
 /// Asks the engine in `state_dir`.
 ///
 /// # Errors
@@ -27,7 +35,7 @@ pub fn ask(state_dir: &Path, request: &Request) -> Result<Answer, Error> {
     })?;
     let failed = |error| Error::failed("the engine does not answer").caused_by(error);
     stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(patience(request)))
         .map_err(failed)?;
     let mut line = serde_json::to_string(request)
         .map_err(|error| Error::failed("write a request").caused_by(error))?;

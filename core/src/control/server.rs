@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
+    sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -24,7 +25,7 @@ pub struct Server {
 
 impl Server {
     /// Listens in `state_dir`, whose lock the caller holds. `report` is asked for each status,
-    /// `stop` is told of a request to end.
+    /// `stop` is told of a request to end, and `reloads` is given who waits for the answer to one.
     ///
     /// # Errors
     ///
@@ -32,6 +33,7 @@ impl Server {
     pub fn listen(
         state_dir: &Path,
         report: impl Fn() -> Report + Send + Sync + 'static,
+        reloads: mpsc::Sender<oneshot::Sender<Answer>>,
         stop: Stop,
     ) -> Result<Self, Error> {
         let path = socket_path(state_dir);
@@ -54,9 +56,10 @@ impl Server {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (report, stop) = (Arc::clone(&report), stop.clone());
+                let reloads = reloads.clone();
                 tokio::spawn(async move {
                     // Whoever went away without an answer needs none.
-                    let _ = answer(stream, &*report, &stop).await;
+                    let _ = answer(stream, &*report, &reloads, &stop).await;
                 });
             }
         });
@@ -74,6 +77,7 @@ impl Drop for Server {
 async fn answer(
     mut stream: UnixStream,
     report: &(impl Fn() -> Report + Send + Sync),
+    reloads: &mpsc::Sender<oneshot::Sender<Answer>>,
     stop: &Stop,
 ) -> std::io::Result<()> {
     let mut line = String::new();
@@ -83,6 +87,16 @@ async fn answer(
         Ok(Request::Stop) => {
             stop.stop();
             Answer::Accepted
+        }
+        Ok(Request::Reload) => {
+            let (asker, answer) = oneshot::channel();
+            let gone = |_| Answer::Refused("the engine is ending".to_owned());
+            match reloads.send(asker).await {
+                Ok(()) => answer.await.unwrap_or_else(gone),
+                Err(_) => Answer::Refused(
+                    "this engine ends by itself (`run --once`) and reads no changes".to_owned(),
+                ),
+            }
         }
         Err(_) => Answer::Refused(format!(
             "this engine (tahr {}) doesn't know the request",

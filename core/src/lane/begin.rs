@@ -119,7 +119,7 @@ impl Worker {
             self.setup.log.join(self.setup.id, position.clone());
             self.read_again_from(position);
         }
-        let reach = self.setup.log.reach();
+        let mut reach = self.setup.log.reach();
         let gap = match &held {
             Some(position) if *position >= reach => {
                 self.had_checkpoint = true;
@@ -136,13 +136,17 @@ impl Worker {
             None => None,
         };
         let mode = gap.is_some().then_some(LoadMode::Replace);
+        if gap.is_none() {
+            // Nothing was ever copied: the lane needs nothing from before its snapshot.
+            reach = self.setup.log.join_at_tail(self.setup.id);
+        }
         if let Some(gap) = gap {
             let refills = self.setup.plugin.description.capabilities.refills;
             let default = if refills { OnGap::Resync } else { OnGap::Park };
             if self.setup.sync.on_gap.unwrap_or(default) == OnGap::Park {
                 return Err(WriteError::rejected(format!("gap: {gap}")).hint(
                     "set `on_gap = \"resync\"` in the sync to copy its tables again, \
-                     and start tahr anew",
+                     then `tahr reload`",
                 ));
             }
             tracing::warn!(lane = %self.setup.name(), "gap: {gap}; copying all tables again");

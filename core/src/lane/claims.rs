@@ -6,10 +6,10 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tahr_plugin_api::{Relation, TableName};
+use tahr_plugin_api::{CheckReport, Relation, TableName, WriteError};
 
-use super::{View, probe, views};
-use crate::{Error, Faults, config::Config, plugin::Registry, source::Table};
+use super::{View, probe};
+use crate::{Error, config::Config, plugin::Registry};
 
 /// How long the start of the engine waits for a target to say how it spells its objects.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,36 +48,46 @@ impl Claims {
         errors
     }
 
-    /// Like [`add`](Self::add), for all that the lanes of `config` see of the source `source`, which
-    /// holds `tables`. A target that can't be asked just now is taken to spell its objects as the
-    /// relations are named: it must not keep the others waiting.
-    ///
-    /// # Errors
-    ///
-    /// All that map to one.
-    pub async fn take(
+    /// The claims of the lanes that `stays` is true of, which it is asked by sync, source and target.
+    #[must_use]
+    pub fn of_lanes(&self, stays: impl Fn(&str, &str, &str) -> bool) -> Self {
+        let kept = self.0.iter().filter(|((target, _), claimant)| {
+            let Claimant { sync, source, .. } = claimant;
+            stays(sync, source, target)
+        });
+        Self(
+            kept.map(|(object, claimant)| (object.clone(), claimant.clone()))
+                .collect(),
+        )
+    }
+
+    /// Like [`add`](Self::add), for all `views`, whose targets are asked. One that can't be asked
+    /// just now is taken to spell its objects as the relations are named: it must not keep the others
+    /// waiting. Returns what two relations share, and what each target answered.
+    pub async fn ask(
         &mut self,
         config: &Config,
         registry: &Registry,
-        source: &str,
-        tables: &[Table],
-    ) -> Result<(), Faults> {
-        // What doesn't fit a rule is shown by the lane that it concerns.
-        let (views, _) = views(config, source, tables);
+        views: &[View],
+    ) -> (Vec<Error>, Vec<Option<Result<CheckReport, WriteError>>>) {
         let asked = views.iter().map(async |view| {
-            let target = &config.targets[&view.target];
-            let plugin = registry.get(&target.plugin).ok()?;
+            let target = config.targets.get(&view.target)?;
+            let plugin = registry.of_target(&view.target, target).ok()?;
             let relations = view.relations.clone();
-            let report = probe((&view.target, target), plugin, relations, PATIENCE)
-                .await
-                .ok()?;
-            (report.objects.len() == view.relations.len()).then_some(report.objects)
+            Some(probe((&view.target, target), plugin, relations, PATIENCE).await)
         });
+        let answers = join_all(asked).await;
         let mut errors = Vec::new();
-        for (view, objects) in views.iter().zip(join_all(asked).await) {
-            errors.extend(self.add(view, &objects.unwrap_or_else(|| named(&view.relations))));
+        for (view, answer) in views.iter().zip(&answers) {
+            let objects = match answer {
+                Some(Ok(report)) if report.objects.len() == view.relations.len() => {
+                    report.objects.clone()
+                }
+                _ => named(&view.relations),
+            };
+            errors.extend(self.add(view, &objects));
         }
-        Faults::unless_empty(errors)
+        (errors, answers)
     }
 }
 
@@ -139,6 +149,24 @@ mod tests {
         assert_eq!(
             error.message(),
             "tables public.a and public.b of sync \"one\" map to one object of target \"cache\": t"
+        );
+    }
+
+    #[test]
+    fn a_lane_that_is_asked_again_gives_up_its_claims_first() {
+        let mut claims = Claims::default();
+        let object = ["t".to_owned()];
+        assert!(
+            claims
+                .add(&view("one", "cache", &["a"]), &object)
+                .is_empty()
+        );
+        assert_eq!(claims.add(&view("one", "cache", &["b"]), &object).len(), 1);
+        let mut others = claims.of_lanes(|sync, _, _| sync != "one");
+        assert!(
+            others
+                .add(&view("one", "cache", &["b"]), &object)
+                .is_empty()
         );
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!            ┌────────── error ──────────┐
 //! starting ─▶ copying ─▶ streaming ⇄ retrying       any ─▶ parked (rejected, fatal, gap)
+//!     ▲ parked while its plugin is missing
 //! ```
 //!
 //! Each lane has a thread of its own, which calls its writer, and a cursor in its source's log.
@@ -17,6 +18,15 @@
 //! - A rejected batch of several transactions is given again one by one, so that the good ones
 //!   are stored and the lane parks exactly at the bad one.
 //! - Nothing is skipped: a lane either stores a change or parks with its error shown.
+//!
+//! # Joining a source that is being read
+//!
+//! A new lane's place in the log is taken *before* its snapshot: at the [tail](crate::log), from
+//! where everything is kept for it. What commits before the snapshot's `copied_to` is in the copy
+//! and is dropped from the stream; `copied_to` lies behind the tail of that moment, so the rest is
+//! in the log. A lane that comes back (its options or tables were changed, it was parked, its plugin
+//! came late) goes on from its checkpoint; where the log has let go of that, the source is read
+//! again from the slot, which holds what any lane still needs.
 //!
 //! The engine makes lanes with [`Lane::spawn`] and watches their [`Status`]. What lanes would do is
 //! asked without any by [`views`], [`probe()`] and [`Claims`]: by the engine before it starts them,

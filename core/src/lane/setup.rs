@@ -52,7 +52,7 @@ pub struct Setup {
     pub runtime: Handle,
     /// What it shows of itself.
     pub status: Arc<StatusCell>,
-    /// The engine's wish to end.
+    /// The wish that the lane ends.
     pub stop: Stop,
 }
 

@@ -96,6 +96,9 @@ pub struct Status {
     pub plugin: String,
     /// See [`State`].
     pub state: State,
+    /// The plugin that it waits for, while it is parked for want of it.
+    #[serde(default)]
+    pub awaits: Option<String>,
     /// The last error: why it retries or is parked; what it recovered from, while it streams.
     pub fault: Option<Fault>,
     /// What the target has stored.

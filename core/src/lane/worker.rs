@@ -21,13 +21,14 @@ use super::{
     shape::Shapes,
     state::{Fault, State, StatusCell},
 };
-use crate::config::Existing;
+use crate::{config::Existing, shutdown::Stop};
 
 /// A running lane.
 #[derive(Debug)]
 pub struct Lane {
     /// What it shows of itself.
     pub status: Arc<StatusCell>,
+    stop: Stop,
     canceller: Arc<Mutex<Option<Canceller>>>,
     thread: JoinHandle<()>,
 }
@@ -40,6 +41,7 @@ impl Lane {
     /// The system has no thread left.
     pub fn spawn(setup: Setup) -> std::io::Result<Self> {
         let status = Arc::clone(&setup.status);
+        let stop = setup.stop.clone();
         let canceller = Arc::new(Mutex::new(None));
         let worker = Worker {
             routes: Routes::new(Arc::clone(&setup.sync), Arc::clone(&setup.relations)),
@@ -59,9 +61,16 @@ impl Lane {
             .spawn(move || worker.run())?;
         Ok(Self {
             status,
+            stop,
             canceller,
             thread,
         })
+    }
+
+    /// Asks it to end after what it is in; its log has to tell it too, by
+    /// [`Log::dismiss`](crate::log::Log::dismiss) or [`Log::stop`](crate::log::Log::stop).
+    pub fn stop(&self) {
+        self.stop.stop();
     }
 
     /// Whether its thread has ended.
@@ -119,7 +128,7 @@ impl fmt::Debug for Worker {
 
 /// How an attempt ended without an error.
 pub(super) enum Flow {
-    /// The engine is stopping.
+    /// The lane is to end.
     Stopped,
     /// From the checkpoint again, at once.
     Again,
@@ -168,6 +177,9 @@ impl Worker {
 
     /// From connecting to the next error or the end.
     fn attempt(&mut self) -> Result<Flow, WriteError> {
+        if self.setup.stop.is_stopping() {
+            return Ok(Flow::Stopped);
+        }
         let mut writer = self.connect()?;
         let flow = self.work(&mut writer);
         // A writer that panicked is in no state to be called again.

@@ -19,6 +19,13 @@
 //!   holds what it lost: the log is [rewound](Log::rewind), the source read again from the slot, and
 //!   the other lanes skip what they have dealt with.
 //!
+//! # Lanes that join while the source is read
+//!
+//! A lane whose tables are all to be copied joins [at the tail](Log::join_at_tail) *before* its
+//! snapshot is taken. From then on every entry is kept for it; the snapshot's `copied_to` lies at
+//! or after the tail of that moment, so nothing falls between copy and stream. A lane that comes
+//! back joins where its target stands, and the log is rewound where it has let go of that.
+//!
 //! The source's reader is the only one to [`append`](Log::append) and [`advance`](Log::advance);
 //! lanes call the rest from their own threads. A lane that is slow never makes another wait for
 //! longer than it takes to look something up: files are read and written outside of the lock.

@@ -57,6 +57,8 @@ struct Lane {
     /// Whether it is asked to return from waiting.
     is_woken: bool,
     is_parked: bool,
+    /// Whether it is to end, though what it has not stored is kept.
+    is_dismissed: bool,
 }
 
 /// What lies at a lane's cursor.
@@ -110,10 +112,25 @@ impl State {
                 read,
                 is_woken,
                 is_parked: false,
+                is_dismissed: false,
             },
         );
         self.release();
         read
+    }
+
+    /// Adds a lane that needs nothing of what was read so far. Where the source was read into a
+    /// transaction, it begins before that.
+    pub(super) fn join_at_tail(&mut self, id: LaneId) -> Position {
+        let position = Position::at(self.tail.lsn);
+        self.join(id, position.clone());
+        position
+    }
+
+    pub(super) fn dismiss(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.is_dismissed = true;
+        }
     }
 
     pub(super) fn leave(&mut self, id: LaneId) {
@@ -155,7 +172,10 @@ impl State {
 
     /// What `id` finds at `cursor`; none for a lane that doesn't read.
     pub(super) fn read(&mut self, id: LaneId, cursor: Cursor) -> Option<Read> {
-        let lane = self.lanes.get_mut(&id).filter(|lane| !lane.is_parked)?;
+        let lane = self
+            .lanes
+            .get_mut(&id)
+            .filter(|lane| !lane.is_parked && !lane.is_dismissed)?;
         let is_woken = std::mem::take(&mut lane.is_woken);
         let Some(index) = cursor.0.checked_sub(self.first) else {
             // A reading lane has kept all since then.

@@ -83,6 +83,21 @@ impl Log {
         cursor
     }
 
+    /// Adds a lane that needs nothing of what was read so far, since all of its tables are still to
+    /// be copied; returns where it begins. From here on the log keeps what comes.
+    pub fn join_at_tail(&self, lane: LaneId) -> Position {
+        let position = self.lock().join_at_tail(lane);
+        self.room.notify_one();
+        position
+    }
+
+    /// Makes a lane end: it is told that it is stopped until it joins again. What it has not stored
+    /// is kept meanwhile.
+    pub fn dismiss(&self, lane: LaneId) {
+        self.lock().dismiss(lane);
+        self.arrived.notify_all();
+    }
+
     /// Removes a lane, which then holds nothing back.
     pub fn leave(&self, lane: LaneId) {
         self.lock().leave(lane);

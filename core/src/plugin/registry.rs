@@ -1,13 +1,11 @@
-//! The plugins that were found, by name.
+//! The plugins that can be used, by name.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tahr_plugin_api::{Description, abi::WriterModule_Ref};
 
-use super::file::{self, PluginError};
+use super::{Pins, PluginError, Scanner, pins::plugin_of};
+use crate::{Error, config::Target};
 
 /// A plugin that can be used.
 #[derive(Clone, Debug)]
@@ -22,103 +20,94 @@ pub struct Plugin {
     pub sha256: String,
 }
 
-/// The plugins of the configured folders.
-#[derive(Debug, Default)]
+/// What one scan found. Clones share it.
+#[derive(Clone, Debug, Default)]
 pub struct Registry {
-    plugins: BTreeMap<String, Plugin>,
-    folders: Vec<PathBuf>,
+    pub(super) plugins: Arc<BTreeMap<String, Plugin>>,
+    pub(super) folders: Arc<[PathBuf]>,
+    pub(super) errors: Arc<[PluginError]>,
 }
 
 impl Registry {
-    /// Loads what is in `folders`; of two plugins of one name the one in the earlier folder. All
-    /// that went wrong is returned beside what did not.
+    /// What lies in these folders, looked at once.
     #[must_use]
-    pub fn scan(folders: &[PathBuf]) -> (Self, Vec<PluginError>) {
-        let mut registry = Self {
-            plugins: BTreeMap::new(),
-            folders: folders.to_vec(),
-        };
-        let mut errors = Vec::new();
-        for folder in folders {
-            for path in candidates(folder) {
-                let safe = file::refuse_writable_by_others(folder);
-                match safe.and_then(|()| open(&path)) {
-                    Ok(plugin) => {
-                        let name = plugin.description.name.clone();
-                        registry.plugins.entry(name).or_insert(plugin);
-                    }
-                    Err(error) => errors.push(error),
-                }
-            }
-        }
-        (registry, errors)
+    pub fn scan(folders: &[PathBuf], pins: &Pins) -> Self {
+        let mut scanner = Scanner::default();
+        scanner.scan(folders, pins, false);
+        scanner.registry()
     }
 
     /// The plugin `name`.
     ///
     /// # Errors
     ///
-    /// There is none; says where it was looked for, what there is, and which name is near.
-    pub fn get(&self, name: &str) -> Result<&Plugin, crate::Error> {
-        self.plugins.get(name).ok_or_else(|| {
-            let folders: Vec<_> = self
-                .folders
-                .iter()
-                .map(|folder| folder.display().to_string())
-                .collect();
-            let names: Vec<_> = self.plugins.keys().map(String::as_str).collect();
-            let nearest = names
-                .iter()
-                .find(|known| strsim::jaro_winkler(known, name) > 0.8);
-            let hint = match nearest {
-                Some(nearest) => format!("did you mean \"{nearest}\"?"),
-                None if names.is_empty() => {
-                    format!("put libtahr_{name}.so there, or set `plugin_dirs` under [engine]")
-                }
-                None => format!("there are: {}", names.join(", ")),
-            };
-            crate::Error::usage(format!(
-                "plugin \"{name}\" is not in any plugin folder (searched {})",
-                folders.join(", ")
+    /// There is none. Says that its file was refused, or where it was looked for, what there is, and
+    /// which name is near.
+    pub fn get(&self, name: &str) -> Result<&Plugin, Error> {
+        self.plugins.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// The plugin of the target `name`, which is the one that was pinned.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), or it is another.
+    pub fn of_target(&self, name: &str, target: &Target) -> Result<&Plugin, Error> {
+        let plugin = self.get(&target.plugin)?;
+        let pin = target.sha256.as_ref();
+        if pin.is_some_and(|pin| !pin.eq_ignore_ascii_case(&plugin.sha256)) {
+            let path = plugin.path.display();
+            return Err(Error::usage(format!(
+                "plugin file {path} of target \"{name}\" is not the one that was pinned"
             ))
-            .hint(hint)
-        })
+            .hint(format!("its sha256 is {}", plugin.sha256)));
+        }
+        Ok(plugin)
     }
 
     /// All plugins, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
     }
-}
 
-/// Files in `folder` that are named as plugins are; a folder that isn't there holds none.
-fn candidates(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs_err::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            name.starts_with("libtahr_") && name.ends_with(std::env::consts::DLL_SUFFIX)
-        })
-        .collect();
-    paths.sort();
-    paths
-}
+    /// What went wrong with other files.
+    #[must_use]
+    pub fn errors(&self) -> &[PluginError] {
+        &self.errors
+    }
 
-fn open(path: &Path) -> Result<Plugin, PluginError> {
-    let module = file::load(path)?;
-    let description = module
-        .description()
-        .map_err(|error| PluginError::new(path, error.to_string()))?;
-    let sha256 = file::sha256(path).map_err(|error| PluginError::new(path, error.to_string()))?;
-    Ok(Plugin {
-        description,
-        module,
-        path: path.to_owned(),
-        sha256,
-    })
+    fn missing(&self, name: &str) -> Error {
+        // The file that should have been it, but was refused, is the likely reason.
+        if let Some(refused) = self
+            .errors
+            .iter()
+            .find(|error| plugin_of(&error.path) == name)
+        {
+            let made = Error::usage(refused.to_string());
+            return match &refused.hint {
+                Some(hint) => made.hint(hint.clone()),
+                None => made,
+            };
+        }
+        let folders: Vec<_> = self
+            .folders
+            .iter()
+            .map(|folder| folder.display().to_string())
+            .collect();
+        let names: Vec<_> = self.plugins.keys().map(String::as_str).collect();
+        let nearest = names
+            .iter()
+            .find(|known| strsim::jaro_winkler(known, name) > 0.8);
+        let put = format!("put libtahr_{name}.so there, or set `plugin_dirs` under [engine]");
+        let hint = match nearest {
+            Some(nearest) => format!("did you mean \"{nearest}\"?"),
+            None if names.is_empty() => put,
+            None => format!("{put}; there are: {}", names.join(", ")),
+        };
+        Error::usage(format!(
+            "plugin \"{name}\" is not in any plugin folder (searched {})",
+            folders.join(", ")
+        ))
+        .hint(hint)
+    }
 }

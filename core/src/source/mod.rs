@@ -43,7 +43,9 @@ pub use identity::Identity;
 pub use names::{
     Owner, object_name, quote_identifier, quote_literal, quote_table, temporary_slot_name,
 };
-pub use opened::{Opened, application, finding_error, is_wanted, look, owner, parse};
+pub use opened::{
+    Approval, Opened, application, finding_error, is_wanted, look, owner, parse, usable,
+};
 pub use preflight::{Finding, Report, Request, Severity, preflight, script};
 pub use publication::Publication;
 pub use reader::{Reader, SourceCell, SourceStatus};

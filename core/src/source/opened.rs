@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use tahr_plugin_api::{Lsn, TableName};
 use tahr_postgres_connect::Url;
 
@@ -15,6 +16,9 @@ use crate::{
     shutdown::Stop,
 };
 
+/// What will be said of a source's tables.
+pub type Approval = BoxFuture<'static, Result<(), Faults>>;
+
 /// How tahr calls itself in `pg_stat_activity`.
 #[must_use]
 pub fn application(engine: &str) -> String {
@@ -22,7 +26,7 @@ pub fn application(engine: &str) -> String {
 }
 
 /// A source that can be read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     /// Its name in the config.
     pub name: String,
@@ -32,8 +36,6 @@ pub struct Opened {
     pub application: String,
     /// Which database it is.
     pub identity: Identity,
-    /// The tables of all its syncs.
-    pub tables: Vec<Table>,
     /// The publication.
     pub publication: String,
     /// The slot.
@@ -45,8 +47,9 @@ pub struct Opened {
 impl Opened {
     /// Looks at the source `name`, makes its publication carry the tables of all its syncs, and
     /// makes its slot where there is none: publication first, so that the slot can never stand
-    /// before it. A source that is out of reach is tried for `patience`, or without end. `approve` is
-    /// asked about its tables before anything is made.
+    /// before it. Returns the tables, too. A source that is out of reach is tried for `patience`, or
+    /// without end; `away` is told each time. `approve` is asked about its tables before anything is
+    /// made.
     ///
     /// # Errors
     ///
@@ -56,8 +59,9 @@ impl Opened {
         (name, source): (&str, &Source),
         patience: Option<Duration>,
         stop: &Stop,
-        mut approve: impl AsyncFnMut(&[Table]) -> Result<(), Faults>,
-    ) -> Result<Self, Faults> {
+        mut away: impl FnMut(&SourceError) + Send,
+        mut approve: impl FnMut(&[Table]) -> Approval + Send,
+    ) -> Result<(Self, Vec<Table>), Faults> {
         let begun = Instant::now();
         let mut wait = Duration::from_millis(250);
         loop {
@@ -71,6 +75,7 @@ impl Opened {
             }
             tracing::warn!(source = name, %error, hint = error.hint_text(), retry_in = ?wait,
                 "source can't be opened yet");
+            away(&error);
             tokio::select! {
                 () = stop.asked() => return Err(crate::engine::of_source(name, error).into()),
                 () = tokio::time::sleep(wait) => {}
@@ -83,27 +88,17 @@ impl Opened {
         config: &Config,
         name: &str,
         source: &Source,
-        approve: &mut impl AsyncFnMut(&[Table]) -> Result<(), Faults>,
-    ) -> Result<Result<Self, Faults>, SourceError> {
+        approve: &mut (impl FnMut(&[Table]) -> Approval + Send),
+    ) -> Result<Result<(Self, Vec<Table>), Faults>, SourceError> {
         let url = parse(source)?;
         let owner = owner(config, name);
         let application = application(&owner.engine);
         let report = look(config, name, source).await?;
-        let mut faults = Vec::new();
-        for finding in &report.findings {
-            match finding.severity {
-                Severity::Error => faults.push(finding_error(name, finding)),
-                Severity::Warning => tracing::warn!(source = name, "{finding}"),
-            }
-        }
-        if let Err(faults) = Faults::unless_empty(faults) {
-            return Ok(Err(faults));
-        }
-        let identity = match report.identity {
-            Some(identity) => identity,
-            None => return Err(SourceError::unusable("the source does not say which it is")),
+        let (identity, tables) = match usable(name, report) {
+            Ok(usable) => usable,
+            Err(faults) => return Ok(Err(faults)),
         };
-        if let Err(faults) = approve(&report.tables).await {
+        if let Err(faults) = approve(&tables).await {
             return Ok(Err(faults));
         }
         let client = url.connect_source(&application).await?;
@@ -111,12 +106,7 @@ impl Opened {
         let publication = source.publication.clone().unwrap_or_else(|| made.clone());
         let slot = source.slot.clone().unwrap_or(made);
         if source.publication.is_none() {
-            let tables: Vec<_> = report
-                .tables
-                .iter()
-                .map(|table| table.relation.source.clone())
-                .collect();
-            Publication::ensure(&client, &publication, &owner, &tables).await?;
+            Publication::ensure(&client, &publication, &owner, &names(&tables)).await?;
         }
         let confirmed = match Slot::find(&client, &slot).await? {
             Some(found) => match found.confirmed_flush {
@@ -137,16 +127,41 @@ impl Opened {
                 Slot::create(&url, &application, &slot, timeout, &mut waiting).await?
             }
         };
-        Ok(Ok(Self {
+        let opened = Self {
             name: name.to_owned(),
             url,
             application,
             identity,
-            tables: report.tables,
             publication,
             slot,
             confirmed,
-        }))
+        };
+        Ok(Ok((opened, tables)))
+    }
+
+    /// Makes the publication carry `tables` while it is read, if it is tahr's own: those that are in
+    /// it already stay in it, unless `only` these are wanted. Committed when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The source can't be reached, or PostgreSQL refused.
+    pub async fn publish(
+        &self,
+        config: &Config,
+        tables: &[Table],
+        only: bool,
+    ) -> Result<(), SourceError> {
+        let source = config.sources.get(&self.name);
+        if source.is_none_or(|source| source.publication.is_some()) {
+            return Ok(());
+        }
+        let client = self.url.connect_source(&self.application).await?;
+        let owner = owner(config, &self.name);
+        let tables = names(tables);
+        match only {
+            true => Publication::ensure(&client, &self.publication, &owner, &tables).await,
+            false => Publication::add(&client, &self.publication, &owner, &tables).await,
+        }
     }
 
     /// Writes a mark into the source's log and returns where: a reader that has passed it has seen
@@ -209,6 +224,34 @@ pub fn parse(source: &Source) -> Result<Url, SourceError> {
 pub fn is_wanted(config: &Config, name: &str, table: &TableName) -> bool {
     let mut syncs = config.syncs.values();
     syncs.any(|sync| sync.sources.iter().any(|source| source == name) && sync.selects(table))
+}
+
+/// What a source is and which tables it has, unless preflight found it unusable. Its warnings go to
+/// the log.
+///
+/// # Errors
+///
+/// All faults that preflight found.
+pub fn usable(name: &str, report: Report) -> Result<(Identity, Vec<Table>), Faults> {
+    let mut faults = Vec::new();
+    for finding in &report.findings {
+        match finding.severity {
+            Severity::Error => faults.push(finding_error(name, finding)),
+            Severity::Warning => tracing::warn!(source = name, "{finding}"),
+        }
+    }
+    Faults::unless_empty(faults)?;
+    let identity = report.identity.ok_or_else(|| {
+        Error::source(format!(
+            "source \"{name}\": the source does not say which it is"
+        ))
+    })?;
+    Ok((identity, report.tables))
+}
+
+fn names(tables: &[Table]) -> Vec<TableName> {
+    let names = tables.iter().map(|table| table.relation.source.clone());
+    names.collect()
 }
 
 /// What preflight found, as a command ends with it.

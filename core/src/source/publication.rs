@@ -103,6 +103,9 @@ impl Publication {
         let mut have = found.tables.clone();
         have.sort();
         let mut sql = String::new();
+        if wanted.iter().any(|table| !have.contains(table)) {
+            warn_of_lost_changes(client, name).await?;
+        }
         if have != wanted {
             sql = format!(
                 "ALTER PUBLICATION {} SET {};",
@@ -184,6 +187,31 @@ impl Publication {
     }
 }
 
+/// Before these releases a stream could go on without the changes of a table that was added to its
+/// publication while a transaction that wrote to the table was open.
+const MENDED: [(u32, u32); 4] = [(14, 140_018), (15, 150_013), (16, 160_009), (17, 170_005)];
+
+async fn warn_of_lost_changes(client: &Client, publication: &str) -> Result<(), SourceError> {
+    let sql = "SELECT pg_catalog.current_setting('server_version_num')::int";
+    let row = client.query_one(sql, &[]).await;
+    let row = row.map_err(|error| SourceError::sql("read the server's version", &error))?;
+    if has_fault(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0)) {
+        tracing::warn!(
+            publication,
+            hint = "update PostgreSQL to its newest minor release",
+            "this release of PostgreSQL can lose changes of tables that are added to a publication \
+             while transactions that write to them are open"
+        );
+    }
+    Ok(())
+}
+
+fn has_fault(version: u32) -> bool {
+    MENDED
+        .iter()
+        .any(|&(major, mended)| version / 10_000 == major && version < mended)
+}
+
 const OPTIONS: &str =
     "publish = 'insert, update, delete, truncate', publish_via_partition_root = true";
 
@@ -222,7 +250,20 @@ async fn run(client: &Client, what: &str, sql: &str) -> Result<(), SourceError> 
 mod tests {
     use tahr_plugin_api::TableName;
 
-    use super::{Owner, creation};
+    use super::{Owner, creation, has_fault};
+
+    #[test]
+    fn only_releases_before_the_mended_ones_are_warned_of() {
+        for (version, is_faulty) in [
+            (140_017, true),
+            (140_018, false),
+            (170_004, true),
+            (170_005, false),
+            (180_000, false),
+        ] {
+            assert_eq!(has_fault(version), is_faulty, "{version}");
+        }
+    }
 
     #[test]
     fn creation_names_its_owner_and_each_table_alone() {

@@ -50,6 +50,14 @@ pub struct SourceStatus {
     pub end: Lsn,
 }
 
+impl SourceStatus {
+    /// Notes why it is not streaming.
+    pub fn note(&mut self, error: &SourceError) {
+        self.is_streaming = false;
+        self.fault = Some((error.message.clone(), SystemTime::now()));
+    }
+}
+
 /// A [`SourceStatus`] that the reader changes and others read.
 #[derive(Debug, Default)]
 pub struct SourceCell {
@@ -144,10 +152,7 @@ impl Reader {
                 Ok(Flow::Rewound) => continue,
                 Err(error) => error,
             };
-            self.status.update(|status| {
-                status.is_streaming = false;
-                status.fault = Some((error.message.clone(), SystemTime::now()));
-            });
+            self.status.update(|status| status.note(&error));
             if !error.is_transient() {
                 return Err(error);
             }

@@ -3,9 +3,10 @@
 use tahr_plugin_api::Relation;
 
 /// What a relation is in the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TableKind {
     /// A table of its own, or a partition whose root is not wanted.
+    #[default]
     Plain,
     /// The root of a partitioned table; its partitions are part of it and not listed.
     Partitioned,
@@ -16,7 +17,7 @@ pub enum TableKind {
 }
 
 /// A table of the source: its [`Relation`] and what only the engine needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Identity, columns and keys; version 0, `target` equal to `source`. Columns that the source
     /// computes are not in it, since the stream doesn't carry them: see `generated`. A key that

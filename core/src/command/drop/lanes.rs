@@ -7,7 +7,7 @@ use tahr_plugin_api::{Checkpoint, LoadMode, Lsn, Role, StreamId, WriteError, abi
 use super::{Plan, sources::Connected};
 use crate::{
     Error,
-    command::{Output, run::plugin_of},
+    command::Output,
     config::Target,
     lane::{View, open_writer, views},
     plugin::{Plugin, Registry},
@@ -37,7 +37,7 @@ pub(super) fn forget(
             let seen = connected.map(|connected| views(plan.config, source, &connected.tables).0);
             for name in &sync.targets {
                 let target = &plan.config.targets[name];
-                let plugin = match plugin_of((name, target), registry) {
+                let plugin = match registry.of_target(name, target) {
                     Ok(plugin) => plugin,
                     Err(error) => {
                         errors.push(error);

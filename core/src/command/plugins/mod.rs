@@ -10,9 +10,9 @@ use tahr_plugin_api::abi::ABI_VERSION;
 
 use super::{Output, output::table};
 use crate::{
-    Error, Faults, cli,
+    Faults, cli,
     config::{Config, default_plugin_dirs},
-    plugin::{Plugin, PluginError, Registry},
+    plugin::{Pins, Plugin, PluginError, Registry, Scanner},
 };
 
 /// Digits of a file's SHA-256 that tell it from others.
@@ -25,18 +25,20 @@ pub(super) fn plugins(
     options: &cli::Plugins,
     output: &mut Output,
 ) -> Result<(), Faults> {
-    let folders = match cli.config.exists() {
-        true => Config::load(&cli.config)?.engine.plugin_dirs,
-        false => default_plugin_dirs(),
+    let (folders, pins) = match cli.config.exists() {
+        true => {
+            let config = Config::load(&cli.config)?;
+            (config.engine.plugin_dirs.clone(), Pins::of(&config))
+        }
+        false => (default_plugin_dirs(), Pins::default()),
     };
-    let (registry, refused) = Registry::scan(&folders);
+    let mut scanner = Scanner::default();
+    let refused = scanner.scan(&folders, &pins.and_others(), false).errors;
+    let registry = scanner.registry();
     match &options.command {
         None => list(&registry, &refused, &folders, output),
         Some(cli::PluginsCommand::Describe { name }) => {
-            let plugin = registry
-                .get(name)
-                .map_err(|error| explain(error, name, &refused))?;
-            describe(plugin, output);
+            describe(registry.get(name)?, output);
         }
     }
     Ok(())
@@ -68,22 +70,6 @@ fn list(registry: &Registry, refused: &[PluginError], folders: &[PathBuf], outpu
         if let Some(hint) = &error.hint {
             output.line(format!("  hint: {hint}"));
         }
-    }
-}
-
-/// The file that should have been it, but was refused, is the likely reason.
-fn explain(error: Error, name: &str, refused: &[PluginError]) -> Error {
-    let file = format!("libtahr_{name}{}", std::env::consts::DLL_SUFFIX);
-    let is_it = |refused: &&PluginError| refused.path.file_name().is_some_and(|has| *has == *file);
-    match refused.iter().find(is_it) {
-        Some(refused) => {
-            let made = Error::usage(refused.to_string());
-            match &refused.hint {
-                Some(hint) => made.hint(hint.clone()),
-                None => made,
-            }
-        }
-        None => error,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Measures the writer: `cargo run --release -p tahr-postgres --example speed -- URL`.
+//! Measures the writer: `cargo run --release -p tahr-postgres --example postgres_speed -- URL`.
 //!
 //! Prints rows per second of batches of inserts, updates, deletes and of pgbench's transactions. It
 //! creates and drops tables `speed_*` in the database.

@@ -1,4 +1,4 @@
-//! How fast rows go into a file: `cargo run --release -p tahr-sqlite --example insert_speed`.
+//! How fast rows go into a file: `cargo run --release -p tahr-sqlite --example sqlite_speed`.
 //!
 //! One source transaction of a million rows of six columns, in parts, as the engine hands it
 //! over; then the same through a loader.

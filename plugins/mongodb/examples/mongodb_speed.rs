@@ -1,5 +1,5 @@
 //! Rows per second into a MongoDB server, beside a bare client's bulk writes of the same rows:
-//! `cargo run --release -p tahr-mongodb --example bench -- 'mongodb://host/database?replicaSet=rs0'`.
+//! `cargo run --release -p tahr-mongodb --example mongodb_speed -- 'mongodb://host/database?replicaSet=rs0'`.
 //!
 //! The collection `customers` of that database is dropped. Rows have six columns and about 150 bytes;
 //! batches hold 10,000 of them.

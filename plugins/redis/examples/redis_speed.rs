@@ -1,4 +1,4 @@
-//! Rows per second into a Redis server: `cargo run --release --example bench -- redis://host/15`.
+//! Rows per second into a Redis server: `cargo run --release -p tahr-redis --example redis_speed -- redis://host/15`.
 //!
 //! The database is emptied. Rows have six columns and about 150 bytes; batches hold 10,000 of them.
 #![expect(clippy::print_stdout, reason = "a program for people")]

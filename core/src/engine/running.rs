@@ -1,0 +1,282 @@
+//! One source with its log, its reader and its seats.
+//!
+//! [`supervise`] is the task of one source: it opens it, for as long as that takes and without
+//! holding up any other, and reads it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tahr_plugin_api::Position;
+use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
+
+use super::{
+    Shared, of_source,
+    plan::{LaneName, Spec, lanes},
+    seat::{Hindrance, Seat, Wanted},
+};
+use crate::{
+    Error, Faults,
+    config::{Config, Source},
+    lane::{Setup, stream_id, views},
+    log::{LaneId, Log},
+    plugin::Registry,
+    record::Relations,
+    shutdown::Stop,
+    source::{Approval, Opened, Reader, SourceCell, SourceError, Table},
+};
+
+/// A source that lanes want.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) status: Arc<SourceCell>,
+    pub(super) stop: Stop,
+    /// None until it is open.
+    pub(super) streaming: Option<Streaming>,
+    pub(super) task: JoinHandle<()>,
+}
+
+/// A source that is open.
+#[derive(Debug)]
+pub(super) struct Streaming {
+    pub(super) opened: Arc<Opened>,
+    pub(super) tables: Vec<Table>,
+    pub(super) log: Arc<Log>,
+    pub(super) seats: BTreeMap<LaneName, Seat>,
+    source: Source,
+    relations: Arc<Relations>,
+    seats_made: usize,
+}
+
+/// How the first attempt to open a source went.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Open,
+    /// It is out of reach, and is tried again.
+    Away,
+    Faulty(Faults),
+}
+
+impl Streaming {
+    /// The tables that a lane like `spec` takes.
+    pub(super) fn tables_of(&self, spec: &Spec) -> Vec<Table> {
+        let selects = |table: &&Table| spec.sync.selects(&table.relation.source);
+        self.tables.iter().filter(selects).cloned().collect()
+    }
+
+    /// The seat of the lane `name`, which is made where there is none. It begins at `stored`, or
+    /// where the source is read now.
+    pub(super) fn seat(
+        &mut self,
+        name: &LaneName,
+        plugin: &str,
+        stored: Option<Position>,
+    ) -> &mut Seat {
+        let (log, made) = (&self.log, &mut self.seats_made);
+        self.seats.entry(name.clone()).or_insert_with(|| {
+            let id = LaneId(*made);
+            *made += 1;
+            // Before anything else, so that nothing is let go that the lane will need.
+            match stored {
+                Some(stored) => drop(log.join(id, stored)),
+                None => drop(log.join_at_tail(id)),
+            }
+            Seat::new(name.clone(), id, plugin)
+        })
+    }
+
+    /// Ends lanes that are not wanted as they are; adds their targets to `busy` until they have
+    /// ended. Whether none is left.
+    pub(super) fn clear(&mut self, busy: &mut BTreeSet<String>) -> bool {
+        let log = &self.log;
+        let mut is_done = true;
+        self.seats.retain(|name, seat| {
+            let is_clear = seat.clear(log);
+            if !is_clear {
+                busy.insert(name.target.clone());
+            }
+            is_done &= is_clear;
+            let stays = seat.wanted().is_some() || !is_clear;
+            if !stays {
+                log.leave(seat.id);
+            }
+            stays
+        });
+        is_done
+    }
+
+    /// Starts lanes that are wanted, but none into a target that is `busy`; whether all are there.
+    pub(super) fn fill(&mut self, config: &Config, busy: &BTreeSet<String>, stop: &Stop) -> bool {
+        let mut is_done = true;
+        let (opened, source) = (&self.opened, &self.source);
+        let (log, relations) = (&self.log, &self.relations);
+        for (name, seat) in &mut self.seats {
+            if !seat.is_vacant() {
+                continue;
+            }
+            if busy.contains(&name.target) {
+                is_done = false;
+                continue;
+            }
+            seat.fill(log, |seat, wanted, plugin| Setup {
+                id: seat.id,
+                target: name.target.clone(),
+                sync: Arc::clone(&wanted.spec.sync),
+                status: Arc::clone(&seat.status),
+                plugin,
+                state_dir: config.engine.state_dir.clone(),
+                options: serde_json::Value::Object(wanted.spec.target.options.clone()),
+                stream: stream_id(&name.sync, &name.source, &opened.identity, &opened.slot),
+                tables: wanted.tables.clone(),
+                url: opened.url.clone(),
+                application: opened.application.clone(),
+                slot_timeout: source.slot_timeout,
+                log: Arc::clone(log),
+                relations: Arc::clone(relations),
+                runtime: Handle::current(),
+                stop: stop.child(),
+            });
+        }
+        is_done
+    }
+
+    fn reader(&self, status: &Arc<SourceCell>, stop: Stop) -> Reader {
+        let opened = &self.opened;
+        Reader {
+            url: opened.url.clone(),
+            application: opened.application.clone(),
+            slot: opened.slot.clone(),
+            publication: opened.publication.clone(),
+            max_row_bytes: self.source.max_row_bytes,
+            redo: self.source.redo,
+            log: Arc::clone(&self.log),
+            relations: Arc::clone(&self.relations),
+            status: Arc::clone(status),
+            stop,
+        }
+    }
+}
+
+/// Whether `registry` has what a lane like `spec` needs.
+pub(super) fn plugin_for(
+    registry: &Registry,
+    name: &LaneName,
+    spec: &Spec,
+) -> Result<crate::plugin::Plugin, Hindrance> {
+    let plugin = registry.of_target(&name.target, &spec.target).cloned();
+    plugin.map_err(|error| Hindrance::of(&error, true))
+}
+
+/// The task of the source `name`: see the module.
+pub(super) async fn supervise(
+    shared: Arc<Shared>,
+    name: String,
+    (status, stop): (Arc<SourceCell>, Stop),
+    patience: Option<Duration>,
+    verdict: oneshot::Sender<Verdict>,
+) {
+    let mut verdict = Some(verdict);
+    match open(&shared, &name, (&status, &stop), patience, &mut verdict).await {
+        Ok(()) => {
+            if let Some(verdict) = verdict.take() {
+                let _ = verdict.send(Verdict::Open);
+            }
+        }
+        Err(faults) => {
+            match verdict.take() {
+                Some(verdict) => drop(verdict.send(Verdict::Faulty(faults))),
+                None if !stop.is_stopping() => shared.fail(faults),
+                None => {}
+            }
+            return;
+        }
+    }
+    let reader = shared.with_source(&name, |streaming| streaming.reader(&status, stop.clone()));
+    let Some(reader) = reader else { return };
+    reader.run().await;
+    if let Some(error) = status.take_failure() {
+        shared.fail(of_source(&name, error).into());
+    }
+}
+
+/// Whether no two relations share an object of a target.
+fn approve(shared: &Arc<Shared>, config: &Arc<Config>, source: &str, tables: &[Table]) -> Approval {
+    // What doesn't fit a rule is shown by the lane that it concerns.
+    let (views, _) = views(config, source, tables);
+    let (shared, config) = (Arc::clone(shared), Arc::clone(config));
+    let name = source.to_owned();
+    let asked = async move {
+        let registry = shared.registry();
+        let mut claims = shared.claims.lock().await;
+        *claims = claims.of_lanes(|_, source, _| source != name);
+        let (errors, _) = claims.ask(&config, &registry, &views).await;
+        Faults::unless_empty(errors)
+    };
+    asked.boxed()
+}
+
+/// Opens the source under the config of the moment, and gives its lanes their seats.
+async fn open(
+    shared: &Arc<Shared>,
+    name: &str,
+    (status, stop): (&Arc<SourceCell>, &Stop),
+    patience: Option<Duration>,
+    verdict: &mut Option<oneshot::Sender<Verdict>>,
+) -> Result<(), Faults> {
+    loop {
+        let config = shared.config();
+        let Some(source) = config.sources.get(name) else {
+            return Err(Error::failed(format!("source \"{name}\" has left the config")).into());
+        };
+        let approve = |tables: &[Table]| approve(shared, &config, name, tables);
+        let away = |error: &SourceError| {
+            status.update(|status| status.note(error));
+            if let (None, Some(verdict)) = (patience, verdict.take()) {
+                let _ = verdict.send(Verdict::Away);
+            }
+        };
+        let named = (name, source);
+        let (opened, tables) = Opened::open(&config, named, patience, stop, away, approve).await?;
+        let _one = shared.changing.lock().await;
+        // It was opened for what the config said when that began.
+        if !Arc::ptr_eq(&config, &shared.config()) {
+            continue;
+        }
+        let folder = config.engine.state_dir.join("log").join(name);
+        let start = Position::at(opened.confirmed);
+        let log = Log::new(&folder, config.engine.memory, start.clone())
+            .map_err(|error| Error::failed(error.to_string()))?;
+        status.update(|status| {
+            status.read = opened.confirmed;
+            status.released = opened.confirmed;
+            status.fault = None;
+        });
+        let mut streaming = Streaming {
+            opened: Arc::new(opened),
+            tables,
+            log: Arc::new(log),
+            seats: BTreeMap::new(),
+            source: source.clone(),
+            relations: Arc::default(),
+            seats_made: 0,
+        };
+        let registry = shared.registry();
+        for (lane, spec) in lanes(&config) {
+            if lane.source == name {
+                let wanted = Wanted {
+                    tables: streaming.tables_of(&spec),
+                    plugin: plugin_for(&registry, &lane, &spec),
+                    spec,
+                };
+                let plugin = wanted.spec.target.plugin.clone();
+                let seat = streaming.seat(&lane, &plugin, Some(start.clone()));
+                seat.want(Some(wanted));
+            }
+        }
+        shared.install(name, streaming);
+        return Ok(());
+    }
+}
