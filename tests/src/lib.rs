@@ -21,6 +21,7 @@
 //!
 //! Tests that use the harness run on tokio's multi-thread runtime: starting a server blocks.
 
+mod bson;
 mod database;
 mod engine;
 mod mariadb;
@@ -37,10 +38,11 @@ mod service;
 mod table;
 mod wait;
 
+pub use crate::bson::bson_text;
 pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
 pub use crate::mariadb::{MariaDatabase, MariaDb};
-pub use crate::mongodb::{MongoDatabase, Mongod, bson_text};
+pub use crate::mongodb::{MongoDatabase, Mongod};
 pub use crate::postgres::Postgres;
 pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;

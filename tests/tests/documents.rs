@@ -68,6 +68,6 @@ async fn a_mongodb_holds_what_the_source_holds_through_copy_stream_and_kill() {
         .await;
     eventually(SOON, "a truncate", same).await;
     running.terminate().assert_success();
-    engine.tahr(&["drop", "shop"]).assert_success();
+    engine.tahr(&["drop", "shop", "--yes"]).assert_success();
     assert_eq!(target.collections(), ["items", "log"]);
 }
