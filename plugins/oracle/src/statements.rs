@@ -56,10 +56,10 @@ pub(crate) const CREATE_CHECKPOINT: &str = "CREATE TABLE \"tahr_checkpoint\" (\
 /// What [`CREATE_CHECKPOINT`]'s table calls the stream's own row.
 pub(crate) const STREAM: &str = "*";
 
-/// The rows of a stream, its own row last. Parameters: sync, source.
+/// The rows of a stream. Parameters: sync, source.
 pub(crate) const READ_CHECKPOINT: &str =
     "SELECT \"table\", \"stream\", \"position\" FROM \"tahr_checkpoint\" \
-     WHERE \"sync\" = :b1 AND \"source\" = :b2 ORDER BY DECODE(\"table\", '*', 1, 0)";
+     WHERE \"sync\" = :b1 AND \"source\" = :b2";
 
 /// Moves the stream's row on. Parameters: stream, new position, sync, source, expected position.
 pub(crate) const ADVANCE_CHECKPOINT: &str = "UPDATE \"tahr_checkpoint\" \
