@@ -21,14 +21,20 @@ impl Bounds {
     /// As one declares them.
     pub(crate) fn declared(self) -> String {
         match self {
-            Self { precision, scale: 0 } => format!("NUMBER({precision})"),
+            Self {
+                precision,
+                scale: 0,
+            } => format!("NUMBER({precision})"),
             Self { precision, scale } => format!("NUMBER({precision},{scale})"),
         }
     }
 
     /// The characters that a number needs as PostgreSQL prints it: sign, zero and point, too.
     pub(crate) fn text_length(self) -> u32 {
-        let digits = self.precision.max(self.scale).max(self.precision - self.scale);
+        let digits = self
+            .precision
+            .max(self.scale)
+            .max(self.precision - self.scale);
         (u32::try_from(digits).unwrap_or(0) + 3).max("-Infinity".len() as u32)
     }
 
@@ -100,7 +106,10 @@ mod tests {
     fn a_number_without_bounds_has_38_digits() {
         assert!(fits(&"9".repeat(38), None) && !fits(&"9".repeat(39), None));
         assert!(fits(&format!("{}000", "9".repeat(38)), None));
-        assert!(fits(&format!("0.{}{}", "0".repeat(80), "9".repeat(38)), None));
+        assert!(fits(
+            &format!("0.{}{}", "0".repeat(80), "9".repeat(38)),
+            None
+        ));
         assert!(!fits(&format!("1{}", "0".repeat(126)), None));
         assert!(!fits("Infinity", None));
     }

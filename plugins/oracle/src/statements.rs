@@ -14,37 +14,33 @@ pub(crate) const SESSION: &str = "ALTER SESSION SET TIME_ZONE = '+00:00' NLS_COM
     NLS_SORT = BINARY NLS_NUMERIC_CHARACTERS = '.,'";
 
 /// The schema that unqualified names mean. No parameter.
-pub(crate) const CURRENT_SCHEMA: &str =
-    "SELECT SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA') FROM dual";
+pub(crate) const CURRENT_SCHEMA: &str = "SELECT SYS_CONTEXT('USERENV', 'CURRENT_SCHEMA') FROM dual";
 
 /// The database's character set. No parameter.
 pub(crate) const CHARACTER_SET: &str =
     "SELECT value FROM nls_database_parameters WHERE parameter = 'NLS_CHARACTERSET'";
 
 /// The columns of a table. Parameters: schema, table.
-pub(crate) const COLUMNS: &str =
-    "SELECT column_name, data_type, data_length, char_length, char_used, data_precision, \
+pub(crate) const COLUMNS: &str = "SELECT column_name, data_type, data_length, char_length, char_used, data_precision, \
      data_scale, nullable, default_length, virtual_column FROM all_tab_cols \
      WHERE owner = :b1 AND table_name = :b2 AND hidden_column = 'NO' ORDER BY column_id";
 
 /// The columns of a table's unique indexes. Parameters: schema, table.
-pub(crate) const UNIQUE_KEYS: &str =
-    "SELECT i.index_name, c.column_name FROM all_indexes i JOIN all_ind_columns c \
+pub(crate) const UNIQUE_KEYS: &str = "SELECT i.index_name, c.column_name FROM all_indexes i JOIN all_ind_columns c \
      ON c.index_owner = i.owner AND c.index_name = i.index_name \
      WHERE i.table_owner = :b1 AND i.table_name = :b2 AND i.uniqueness = 'UNIQUE' \
      ORDER BY i.index_name, c.column_position";
 
 /// How many enforced foreign keys a table has or is the target of. Parameters: schema, table,
 /// schema, table.
-pub(crate) const FOREIGN_KEYS: &str =
-    "SELECT COUNT(*) FROM all_constraints f WHERE f.constraint_type = 'R' \
+pub(crate) const FOREIGN_KEYS: &str = "SELECT COUNT(*) FROM all_constraints f WHERE f.constraint_type = 'R' \
      AND f.status = 'ENABLED' AND (f.owner = :b1 AND f.table_name = :b2 OR EXISTS (SELECT 1 \
      FROM all_constraints k WHERE k.owner = f.r_owner AND k.constraint_name = f.r_constraint_name \
      AND k.owner = :b3 AND k.table_name = :b4))";
 
-/// The tables whose names begin with a text. Parameters: schema, length of the text, the text.
-pub(crate) const TABLES: &str = "SELECT table_name FROM all_tables WHERE owner = :b1 \
-    AND SUBSTR(table_name, 1, :b2) = :b3";
+/// The tables of copies under way. Parameter: schema.
+pub(crate) const LOAD_TABLES: &str = "SELECT table_name FROM all_tables WHERE owner = :b1 \
+    AND SUBSTR(table_name, 1, 10) = 'tahr_load_'";
 
 /// Makes the table of checkpoints. The row of the stream itself has `*` for a table, since Oracle
 /// has no empty text.
@@ -57,8 +53,7 @@ pub(crate) const CREATE_CHECKPOINT: &str = "CREATE TABLE \"tahr_checkpoint\" (\
 pub(crate) const STREAM: &str = "*";
 
 /// The rows of a stream. Parameters: sync, source.
-pub(crate) const READ_CHECKPOINT: &str =
-    "SELECT \"table\", \"stream\", \"position\" FROM \"tahr_checkpoint\" \
+pub(crate) const READ_CHECKPOINT: &str = "SELECT \"table\", \"stream\", \"position\" FROM \"tahr_checkpoint\" \
      WHERE \"sync\" = :b1 AND \"source\" = :b2";
 
 /// Moves the stream's row on. Parameters: stream, new position, sync, source, expected position.
@@ -99,7 +94,11 @@ pub(crate) struct NewColumn<'a> {
 pub(crate) fn create_table(table: &str, columns: &[NewColumn<'_>], key: &[usize]) -> String {
     let mut parts: Vec<String> = Vec::with_capacity(columns.len() + 1);
     for (index, column) in columns.iter().enumerate() {
-        let not_null = if key.contains(&index) { " NOT NULL" } else { "" };
+        let not_null = if key.contains(&index) {
+            " NOT NULL"
+        } else {
+            ""
+        };
         parts.push(format!(
             "{} {}{not_null}",
             quote(column.name),
@@ -111,6 +110,16 @@ pub(crate) fn create_table(table: &str, columns: &[NewColumn<'_>], key: &[usize]
         parts.push(format!("PRIMARY KEY ({})", list(names)));
     }
     format!("CREATE TABLE {} ({})", quote(table), parts.join(", "))
+}
+
+/// Makes an empty table with some of another's columns, of just the same types.
+pub(crate) fn create_like(table: &str, like: &str, columns: &[&str]) -> String {
+    format!(
+        "CREATE TABLE {} AS SELECT {} FROM {} WHERE 1 = 0",
+        quote(table),
+        list(columns.iter().copied()),
+        quote(like)
+    )
 }
 
 /// Adds a column.
@@ -174,14 +183,22 @@ pub(crate) fn merge(table: &str, key: &[&str], others: &[&str]) -> String {
         number += 1;
         source.push(format!("{} AS {name}", parameter(number)));
     }
-    let on = join(&|name| format!("t.{name} = s.{name}"), &names[..key.len()], " AND ");
+    let on = join(
+        &|name| format!("t.{name} = s.{name}"),
+        &names[..key.len()],
+        " AND ",
+    );
     let mut sql = format!(
         "MERGE INTO {} t USING (SELECT {} FROM dual) s ON ({on})",
         quote(table),
         source.join(", ")
     );
     if !others.is_empty() {
-        let sets = join(&|name| format!("t.{name} = s.{name}"), &names[key.len()..], ", ");
+        let sets = join(
+            &|name| format!("t.{name} = s.{name}"),
+            &names[key.len()..],
+            ", ",
+        );
         let _ = write!(sql, " WHEN MATCHED THEN UPDATE SET {sets}");
     }
     let _ = write!(
