@@ -8,16 +8,17 @@
 use std::collections::HashMap;
 
 use tahr_plugin_api::{
-    Batch, Row, Value, WriteError,
+    Batch, Value, WriteError,
     compaction::{Compacted, Gone, Put, compact},
 };
 
 use crate::{
-    error::{failed, row_failed},
-    session::{DUPLICATE, Done, Error, RowError, Sent, Session},
-    statements::{self, Condition},
+    error::failed,
+    session::{DUPLICATE, Done, Sent, Session},
+    statements,
     step::{self, Item, NewRow, Shape, Step},
     table::Table,
+    target::Target,
     values::{Bind, Counts, Policy, bind},
 };
 
@@ -58,10 +59,11 @@ pub(crate) fn apply(
     Ok(applier.counts)
 }
 
-struct Applier<'a> {
-    session: &'a Session,
+/// The state of an application.
+pub(crate) struct Applier<'a> {
+    pub(crate) session: &'a Session,
     policy: &'a Policy,
-    counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 impl<'a> Applier<'a> {
@@ -185,11 +187,10 @@ impl<'a> Applier<'a> {
         // The row was counted when it was tried first.
         let counts = self.counts;
         let again: Vec<&R> = there.iter().map(|(row, _)| *row).collect();
-        let touched = if target.table.others.is_empty() {
+        if target.table.others.is_empty() {
             return Ok(());
-        } else {
-            self.set(target, &target.table.others, &again)?
-        };
+        }
+        let touched = self.set(target, &target.table.others, &again)?;
         self.counts = counts;
         // Where no row has the key, another unique key of the target was meant.
         for ((row, error), touched) in there.iter().zip(touched.counts) {
@@ -330,100 +331,6 @@ impl<'a> Applier<'a> {
         Ok(())
     }
 
-    /// What names a row by all its columns: conditions, types and values.
-    fn by_all(
-        &mut self,
-        target: Target<'a>,
-        old: Row<'a>,
-        index: usize,
-    ) -> Result<(Vec<Condition<'a>>, Vec<Sent>, Vec<Bind<'a>>), WriteError> {
-        let counts = self.counts;
-        let (mut conditions, mut types, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for &column in &target.table.all {
-            let known = &target.table.columns[column];
-            match self.bind(target, column, old.value(column), index)? {
-                Bind::Null => conditions.push(Condition::Null(&known.name)),
-                value if known.kind.is_lob => {
-                    conditions.push(Condition::EqualLob(&known.name));
-                    types.push(Sent::Lob(known.kind.form));
-                    values.push(value);
-                }
-                value => {
-                    conditions.push(Condition::Equal(&known.name));
-                    types.push(Sent::As(known.kind.form));
-                    values.push(value);
-                }
-            }
-        }
-        self.counts = counts;
-        Ok((conditions, types, values))
-    }
-
-    fn delete_one_of_equal(
-        &mut self,
-        target: Target<'a>,
-        item: &Item<'a>,
-    ) -> Result<(), WriteError> {
-        let old = item
-            .change
-            .old_row()
-            .ok_or_else(|| target.unnamed(item.index))?;
-        let (conditions, types, values) = self.by_all(target, old, item.index)?;
-        let sql = statements::delete(&target.table.name, &conditions, true);
-        if self.run_one(target, "delete from", &sql, &types, &values, item.index)? == 0 {
-            self.counts.missing_rows += 1;
-        }
-        Ok(())
-    }
-
-    fn update_one_of_equal(
-        &mut self,
-        target: Target<'a>,
-        set: &[usize],
-        item: &Item<'a>,
-    ) -> Result<(), WriteError> {
-        let old = item
-            .change
-            .old_row()
-            .ok_or_else(|| target.unnamed(item.index))?;
-        let (conditions, old_types, old_values) = self.by_all(target, old, item.index)?;
-        let table = target.table;
-        let sql = statements::update(&table.name, &table.spelled(set), &conditions, true);
-        let mut types = table.sent(set);
-        types.extend(old_types);
-        let mut values = Vec::with_capacity(types.len());
-        for &column in set {
-            values.push(self.bind(target, column, item.value(column), item.index)?);
-        }
-        values.extend(old_values);
-        match self.run_one(target, "update", &sql, &types, &values, item.index)? {
-            0 => Err(target.missing(item.index)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Runs a statement whose only row it is; returns how many rows it touched.
-    fn run_one(
-        &mut self,
-        target: Target<'a>,
-        verb: &str,
-        sql: &str,
-        types: &[Sent],
-        values: &[Bind<'a>],
-        index: usize,
-    ) -> Result<u64, WriteError> {
-        if types.is_empty() {
-            // All columns are null.
-            let done = self.session.execute(sql);
-            return done.map_err(|error| target.failed(verb, &error).change(index));
-        }
-        let done = self.run(target, verb, sql, types, values)?;
-        match done.errors.first() {
-            Some(error) => Err(target.refused(verb, error, index)),
-            None => Ok(done.counts.iter().sum()),
-        }
-    }
-
     fn send_new<R: NewRow<'a>>(
         &mut self,
         target: Target<'a>,
@@ -446,7 +353,7 @@ impl<'a> Applier<'a> {
         )
     }
 
-    fn run(
+    pub(crate) fn run(
         &mut self,
         target: Target<'a>,
         verb: &str,
@@ -458,7 +365,7 @@ impl<'a> Applier<'a> {
         done.map_err(|error| target.failed(verb, &error))
     }
 
-    fn bind(
+    pub(crate) fn bind(
         &mut self,
         target: Target<'a>,
         column: usize,
@@ -495,60 +402,7 @@ impl<'a> Applier<'a> {
     }
 }
 
-/// A table, and the relation whose changes go there.
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    table: &'a Table,
-    relation: &'a tahr_plugin_api::Relation,
-}
-
-impl Target<'_> {
-    fn failed(self, verb: &str, error: &Error) -> WriteError {
-        let name = &self.table.name;
-        failed(&format!("{verb} table {name:?}"), error).table(name)
-    }
-
-    /// The error of one row.
-    fn refused(self, verb: &str, error: &RowError, index: usize) -> WriteError {
-        let name = &self.table.name;
-        let error = row_failed(&format!("{verb} table {name:?}"), error);
-        error.table(name).change(index)
-    }
-
-    fn all_done<'a, R: NewRow<'a>>(
-        self,
-        verb: &str,
-        done: &Done,
-        rows: &[&R],
-    ) -> Result<(), WriteError> {
-        match done.errors.first() {
-            Some(error) => Err(self.refused(verb, error, rows[error.row].index())),
-            None => Ok(()),
-        }
-    }
-
-    fn missing(self, index: usize) -> WriteError {
-        let name = &self.table.name;
-        WriteError::rejected(format!(
-            "a row of table {name:?} is missing that an update changes in part"
-        ))
-        .hint(
-            "the table was changed by others; to copy the sync's tables anew: `tahr drop SYNC`, \
-                 set `existing = \"replace\"` in the sync, `tahr run`",
-        )
-        .table(name)
-        .change(index)
-    }
-
-    fn unnamed(self, index: usize) -> WriteError {
-        let name = &self.table.name;
-        WriteError::fatal(format!("a change of table {name:?} names no row"))
-            .table(name)
-            .change(index)
-    }
-}
-
-fn truncate_failed(item: &Item<'_>, error: &Error) -> WriteError {
+fn truncate_failed(item: &Item<'_>, error: &crate::session::Error) -> WriteError {
     let name = &item.table.name;
     failed(&format!("truncate table {name:?}"), error)
         .table(name)

@@ -11,11 +11,7 @@ use oracle::{
     sql_type::{OracleType, Timestamp},
 };
 
-use crate::{
-    names::Names,
-    types::Form,
-    values::{Bind, Moment},
-};
+use crate::{moment::Moment, names::Names, types::Form, values::Bind};
 
 /// The driver's error.
 pub(crate) type Error = oracle::Error;

@@ -5,7 +5,7 @@
 //! stands in a key, since no index takes a CLOB. Numbers have 38 digits, so a `numeric` without
 //! bounds is text. Dates are held by their names: those that Oracle's calendar has.
 
-use tahr_plugin_api::{Column, Rule, RuleTable, Unfit, ValueKind};
+use tahr_plugin_api::{Column, Unfit, ValueKind};
 
 use crate::number::Bounds;
 
@@ -124,7 +124,9 @@ fn declared_length(column: &Column) -> Option<u32> {
         .filter(|length| *length > 0)
 }
 
-mod oid {
+pub(crate) mod oid {
+    //! Of types in PostgreSQL's `pg_type`.
+
     pub(super) const CHAR: u32 = 18;
     pub(super) const NAME: u32 = 19;
     pub(super) const INT2: u32 = 21;
@@ -134,7 +136,7 @@ mod oid {
     pub(super) const BPCHAR: u32 = 1042;
     pub(super) const VARCHAR: u32 = 1043;
     pub(super) const BIT: u32 = 1560;
-    pub(super) const VARBIT: u32 = 1562;
+    pub(crate) const VARBIT: u32 = 1562;
 }
 
 /// The type that a column gets in a table that tahr makes. `share`: bytes that it may have in the
@@ -268,52 +270,9 @@ fn in_key(natural: Type, share: u32) -> Type {
     }
 }
 
-/// The rule of a column, for people.
-pub(crate) fn rule(column: &Column, unfit: Unfit) -> Rule {
-    let Type {
-        declared,
-        form,
-        limit,
-        ..
-    } = made(column, None, unfit);
-    let rule = Rule::exact(declared);
-    let is_text = form == Form::Text;
-    match (column.kind, form) {
-        (_, Form::Bool) => rule.form("0 or 1"),
-        (ValueKind::Decimal, Form::Number) => rule.except("NaN"),
-        (_, Form::Float | Form::Double) => rule.except("-0 becomes 0"),
-        (_, Form::Bytes) => rule.except(EMPTY),
-        (_, Form::Date) => rule.form("at midnight").except(DATES),
-        (_, Form::Timestamp) => rule.except(DATES),
-        (_, Form::TimestampTz) => rule.form("in UTC").except(DATES),
-        (ValueKind::Text, _) => rule.except(EMPTY),
-        (ValueKind::Other, _) if is_text && column.type_oid == oid::VARBIT => rule.except(EMPTY),
-        (_, _) if limit != Limit::None => rule
-            .form("PostgreSQL's text")
-            .except("more than 4,000 characters"),
-        (_, _) if is_text => rule.form("PostgreSQL's text"),
-        _ => rule,
-    }
-}
-
-const EMPTY: &str = "the empty one, which is NULL in Oracle (`empty_text` decides)";
-
-const DATES: &str = "infinity, before 4712 BC, after 9999, and the days that Oracle's calendar has \
-    not (1582-10-05 to 14, a 29th of February BC)";
-
-/// Every type's rule, under each setting that matters.
-pub(crate) fn rules() -> Vec<RuleTable> {
-    [
-        ("unfit = \"error\", \"null\" or \"clamp\"", Unfit::Error),
-        ("unfit = \"text\"", Unfit::Text),
-    ]
-    .map(|(setting, unfit)| RuleTable::of(setting, |column| rule(column, unfit)))
-    .into()
-}
-
 #[cfg(test)]
 mod tests {
-    use tahr_plugin_api::testing::relation;
+    use tahr_plugin_api::{Rule, RuleTable, testing::relation};
 
     use super::*;
 

@@ -18,8 +18,8 @@ use crate::{
     load,
     options::Options,
     prepare::{self, Before, Making},
+    rules,
     session::{Interrupt, Session},
-    types,
     values::Policy,
 };
 
@@ -151,7 +151,7 @@ impl Writer for OracleWriter {
     }
 
     fn rules() -> Vec<RuleTable> {
-        types::rules()
+        rules::rules()
     }
 
     fn open(options: Options, role: Role, host: &Host) -> Result<Self, WriteError> {
