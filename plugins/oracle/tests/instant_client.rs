@@ -6,7 +6,6 @@ use std::{net::TcpListener, path::PathBuf, thread};
 use serde_json::json;
 use tahr_oracle::OracleWriter;
 use tahr_plugin_api::{ErrorKind, Role, WriteError, testing::open};
-use tahr_tests::free_port;
 
 /// The folder of Instant Client. The stand-in of other tests may be on the path, too, but has no
 /// other libraries beside it.
@@ -40,7 +39,9 @@ fn a_server_out_of_reach_is_told_apart() {
         eprintln!("skipped: no Oracle Instant Client on LD_LIBRARY_PATH");
         return;
     };
-    let error = refused(&folder, &format!("//127.0.0.1:{}/shop", free_port()));
+    // A port that was just given back.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let error = refused(&folder, &format!("//{}/shop", free.unwrap()));
     assert_eq!(
         (error.kind, &*error.code),
         (ErrorKind::Transient, "ORA-12541"),
