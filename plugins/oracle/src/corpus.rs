@@ -80,13 +80,17 @@ fn shapes(relation: &Relation) -> Vec<String> {
         declared: "VARCHAR2(20 CHAR)",
         ..added.clone()
     };
+    let declared: Vec<String> = (0..all.len()).map(|index| made(index).declared).collect();
+    let copied: Vec<NewColumn<'_>> = (all.iter().zip(&declared))
+        .map(|(name, declared)| NewColumn { name, declared })
+        .collect();
     let mut shapes = vec![
         prepare::create(relation, names, Unfit::Error),
         statements::add_column(&table, &added),
         statements::modify_column(&table, &wider),
         statements::has_rows(&table),
         statements::insert(&table, &all),
-        statements::create_like(&load, &table, &all),
+        statements::create_table(&load, &copied, &[]),
         statements::move_rows(&table, &load, &all),
         statements::delete_all(&load),
         statements::drop_table(&load),
@@ -389,7 +393,7 @@ fn h2_agrees_about_what_they_do() {
         ),
         "SELECT \"id\", \"name\" FROM \"t\" ORDER BY 1".to_owned(),
         literal(&statements::delete("t", &by_key, false), &["7"]),
-        statements::create_like("l", "t", &columns),
+        statements::create_table("l", &new, &[]),
         statements::move_rows("t", "l", &columns),
         "UPDATE \"l\" SET \"name\" = NULL, \"amount\" = 5".to_owned(),
         statements::move_rows("l", "l", &columns),

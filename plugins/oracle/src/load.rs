@@ -14,7 +14,7 @@ use crate::{
     error::failed,
     names::{self, quote},
     session::{Error, Session},
-    statements,
+    statements::{self, NewColumn},
 };
 
 /// Makes ready what loaders fill, and notes that the copy has begun. It commits.
@@ -50,9 +50,7 @@ pub(crate) fn begin(
             .map_err(failed)?;
     }
     if mode == LoadMode::Replace {
-        let columns = session.names.columns(relation);
-        let columns: Vec<&str> = columns.iter().map(|name| &**name).collect();
-        let sql = statements::create_like(&load_table, &table, &columns);
+        let sql = create(session, relation, &load_table)?;
         session.execute(&sql).map_err(failed)?;
     }
     checkpoint::set_copied_to(session, stream, &source, Lsn::ZERO)?;
@@ -62,6 +60,25 @@ pub(crate) fn begin(
             .map_err(failed)?;
     }
     session.commit().map_err(failed)
+}
+
+/// The statement that makes the table of a copy, with just the types of the table itself.
+fn create(session: &Session, relation: &Relation, load_table: &str) -> Result<String, WriteError> {
+    let table = session.names.table(relation);
+    let existing = Existing::find(session, &table)?.unwrap_or_default();
+    let names = session.names.columns(relation);
+    let declared: Vec<String> = names
+        .iter()
+        .filter_map(|name| Some(existing.column(name)?.declared()))
+        .collect();
+    let columns: Vec<NewColumn<'_>> = (names.iter().zip(&declared))
+        .map(|(name, declared)| NewColumn { name, declared })
+        .collect();
+    if names.len() != declared.len() {
+        let fault = format!("table {table:?} lacks columns of the source");
+        return Err(WriteError::transient(fault).table(table));
+    }
+    Ok(statements::create_table(load_table, &columns, &[]))
 }
 
 /// Puts a copy that replaces rows in their place, and notes what the table stands for. It commits.

@@ -112,16 +112,6 @@ pub(crate) fn create_table(table: &str, columns: &[NewColumn<'_>], key: &[usize]
     format!("CREATE TABLE {} ({})", quote(table), parts.join(", "))
 }
 
-/// Makes an empty table with some of another's columns, of just the same types.
-pub(crate) fn create_like(table: &str, like: &str, columns: &[&str]) -> String {
-    format!(
-        "CREATE TABLE {} AS SELECT {} FROM {} WHERE 1 = 0",
-        quote(table),
-        list(columns.iter().copied()),
-        quote(like)
-    )
-}
-
 /// Adds a column.
 pub(crate) fn add_column(table: &str, column: &NewColumn<'_>) -> String {
     let (name, declared) = (quote(column.name), column.declared);
