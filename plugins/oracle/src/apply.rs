@@ -232,28 +232,14 @@ impl<'a> Applier<'a> {
         set: &[usize],
         rows: &[R],
     ) -> Result<(), WriteError> {
-        let mut left: Vec<&R> = rows.iter().collect();
-        loop {
-            let done = self.try_set(target, set, &left)?;
-            if let Some(error) = done.errors.iter().find(|error| error.code != DUPLICATE) {
-                return Err(target.refused("update", error, left[error.row].index()));
-            }
-            let refused: Vec<usize> = done.errors.iter().map(|error| error.row).collect();
-            for (place, row) in left.iter().enumerate() {
-                let is_missing = done.counts.get(place) == Some(&0);
-                if is_missing && !refused.contains(&place) {
-                    self.insert_missing(target, *row)?;
-                }
-            }
-            // A key that another of the rows has left by now is free.
-            match done.errors.first() {
-                None => return Ok(()),
-                Some(error) if refused.len() == left.len() => {
-                    return Err(target.refused("update", error, left[error.row].index()));
-                }
-                Some(_) => left = refused.into_iter().map(|place| left[place]).collect(),
+        let rows: Vec<&R> = rows.iter().collect();
+        let done = self.set(target, set, &rows)?;
+        for (row, touched) in rows.iter().zip(done.counts) {
+            if touched == 0 {
+                self.insert_missing(target, *row)?;
             }
         }
+        Ok(())
     }
 
     /// Inserts the row that an update didn't find, where all of it is known.
@@ -273,18 +259,8 @@ impl<'a> Applier<'a> {
         self.insert(target, &[row])
     }
 
+    /// Sets columns of the rows that are named by their old keys.
     fn set<R: NewRow<'a>>(
-        &mut self,
-        target: Target<'a>,
-        set: &[usize],
-        rows: &[&R],
-    ) -> Result<Done, WriteError> {
-        let done = self.try_set(target, set, rows)?;
-        target.all_done("update", &done, rows)?;
-        Ok(done)
-    }
-
-    fn try_set<R: NewRow<'a>>(
         &mut self,
         target: Target<'a>,
         set: &[usize],
@@ -301,7 +277,9 @@ impl<'a> Applier<'a> {
             }
             self.bind_old(target, |column| row.key(column), row.index(), &mut values)?;
         }
-        self.run(target, "update", &sql, &types, &values)
+        let done = self.run(target, "update", &sql, &types, &values)?;
+        target.all_done("update", &done, rows)?;
+        Ok(done)
     }
 
     fn delete(&mut self, target: Target<'a>, rows: &[Gone<'a>]) -> Result<(), WriteError> {

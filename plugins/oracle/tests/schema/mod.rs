@@ -1,5 +1,7 @@
 //! A schema under test, looked into over a connection of its own.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use oracle::{
     Connection, Row as OracleRow,
     sql_type::{OracleType, Timestamp},
