@@ -75,9 +75,7 @@ fn text(files: &Files, sql: &str) -> Option<String> {
 }
 
 fn refused(options: &Value) -> WriteError {
-    open::<OracleWriter>(options, Role::Stream)
-        .err()
-        .expect("a refusal")
+    open::<OracleWriter>(options, Role::Stream).expect_err("a refusal")
 }
 
 #[test]
