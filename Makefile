@@ -15,6 +15,7 @@ demo: install ## copy a throwaway database into Redis, SQLite and PostgreSQL, un
 test: install ## install what is missing and pass every test
 	scripts/postgres-versions.sh
 	scripts/mongod.sh
+	scripts/oracle-tools.sh
 	cargo build --workspace
 	scripts/test.sh
 	cargo test --quiet --doc -p tahr-plugin-api

@@ -46,6 +46,11 @@ need mariadb-server mariadbd mariadb-install-db
 need gcc gcc
 need make make
 need pkg-config pkg-config
+# The Oracle writer's SQL is run by H2, and read by a Python program (see oracle-tools.sh).
+need default-jre-headless java
+[[ -e /usr/share/java/h2.jar ]] || missing+=(libh2-java)
+need python3 python3
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 # A C compiler is of no use without the C library's headers.
 [[ -e /usr/include/stdlib.h ]] || missing+=(libc6-dev)
 
