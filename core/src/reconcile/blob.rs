@@ -37,7 +37,11 @@ impl Serialize for Blob {
             return serializer.serialize_bytes(&self.0);
         }
         let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
-        let text: String = self.0.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect();
+        let text: String = self
+            .0
+            .iter()
+            .flat_map(|b| [digit(b >> 4), digit(b & 15)])
+            .collect();
         serializer.serialize_str(&text)
     }
 }
@@ -72,6 +76,8 @@ impl de::Visitor<'_> for BlobVisitor {
             _ => None,
         };
         let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
-        bytes.map(Self::Value::from).ok_or_else(|| E::custom("not hexadecimal text"))
+        bytes
+            .map(Self::Value::from)
+            .ok_or_else(|| E::custom("not hexadecimal text"))
     }
 }

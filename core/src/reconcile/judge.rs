@@ -18,11 +18,18 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(sight: &Sight<'a>) -> Self {
         let mut newest = vec![None; sight.taking.len()];
-        for candidate in sight.contests.values().flat_map(|contest| &contest.candidates) {
+        for candidate in sight
+            .contests
+            .values()
+            .flat_map(|contest| &contest.candidates)
+        {
             let newest = &mut newest[candidate.version.from];
             *newest = (*newest).max(Some(candidate.version.origin.time));
         }
-        Self { rules: sight.rules, newest }
+        Self {
+            rules: sight.rules,
+            newest,
+        }
     }
 
     /// Decides between candidates that differ.
@@ -32,17 +39,24 @@ impl<'a> Judge<'a> {
         key: &Key,
         candidates: &[Candidate],
     ) -> Result<Winner, Pause> {
-        let pause = |reason: String| Pause { key: key.clone(), reason };
+        let pause = |reason: String| Pause {
+            key: key.clone(),
+            reason,
+        };
         match self.rules.strategy_of(key.table) {
             Strategy::Skip => Ok(Winner::Nobody),
-            Strategy::Abort => Err(pause("strategy `abort`: sources changed the same row".into())),
+            Strategy::Abort => Err(pause(
+                "strategy `abort`: sources changed the same row".into(),
+            )),
             Strategy::Custom(resolver) => match resolver.resolve(quarrel, key, candidates) {
                 Ok(Answer::Winner(index)) if index < candidates.len() => {
                     Ok(Winner::Candidate(index))
                 }
                 Ok(Answer::Winner(index)) => {
                     let count = candidates.len();
-                    Err(pause(format!("custom code chose candidate {index} of {count}")))
+                    Err(pause(format!(
+                        "custom code chose candidate {index} of {count}"
+                    )))
                 }
                 Ok(Answer::Merged(_)) if quarrel == Quarrel::Unique => Err(pause(
                     "custom code merged two rows that a unique constraint keeps apart".into(),
@@ -62,13 +76,18 @@ impl<'a> Judge<'a> {
 
     /// The index of the best candidate; what has no order of its own takes the latest.
     fn prefer(&self, strategy: &Strategy, candidates: &[Candidate]) -> usize {
-        let versions = || candidates.iter().map(|candidate| &candidate.version).enumerate();
+        let versions = || {
+            candidates
+                .iter()
+                .map(|candidate| &candidate.version)
+                .enumerate()
+        };
         // The first of equal ones wins: members come in the config's order, and the standing
         // winner after them.
         let best = match strategy {
-            Strategy::Earliest => {
-                versions().min_by_key(|(_, v)| (v.origin.time, v.from)).map(|(index, _)| index)
-            }
+            Strategy::Earliest => versions()
+                .min_by_key(|(_, v)| (v.origin.time, v.from))
+                .map(|(index, _)| index),
             Strategy::Sources(listed) => {
                 let rank = |v: &Version| listed.iter().position(|&s| s == v.from).unwrap_or(64);
                 versions()
@@ -77,12 +96,16 @@ impl<'a> Judge<'a> {
             }
             Strategy::LatestAllTables => versions()
                 .max_by_key(|(_, v)| {
-                    (self.newest[v.from].unwrap_or(v.origin.time), Reverse(v.from), v.origin.time)
+                    (
+                        self.newest[v.from].unwrap_or(v.origin.time),
+                        Reverse(v.from),
+                        v.origin.time,
+                    )
                 })
                 .map(|(index, _)| index),
-            _ if self.rules.breaks(Mutation::WrongWay) => {
-                versions().min_by_key(|(_, v)| (v.origin.time, v.from)).map(|(index, _)| index)
-            }
+            _ if self.rules.breaks(Mutation::WrongWay) => versions()
+                .min_by_key(|(_, v)| (v.origin.time, v.from))
+                .map(|(index, _)| index),
             _ => versions()
                 .max_by_key(|(_, v)| (v.origin.time, Reverse(v.from)))
                 .map(|(index, _)| index),
@@ -99,7 +122,10 @@ pub(super) fn merged(candidates: &[Candidate], row: Option<Row>) -> Option<Versi
     Some(Version {
         row,
         from: latest.from,
-        origin: Origin { path: Vec::new(), ..latest.origin.clone() },
+        origin: Origin {
+            path: Vec::new(),
+            ..latest.origin.clone()
+        },
         moved: None,
         hops: versions().map(|version| version.hops).max().unwrap_or(0),
     })

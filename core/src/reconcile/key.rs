@@ -23,7 +23,10 @@ impl Key {
     /// The row of `table` with these packed identity columns.
     #[must_use]
     pub fn new(table: TableId, row: impl Into<Blob>) -> Self {
-        Self { table, row: Some(row.into()) }
+        Self {
+            table,
+            row: Some(row.into()),
+        }
     }
 
     /// The table as a whole: what a truncate changes.

@@ -41,6 +41,12 @@ pub(crate) enum Mutation {
     EndlessHops,
     /// `skip` believes that all sources hold the standing winner.
     SkipForgets,
-    /// Ties and earlier times win where the latest should.
+    /// The earliest wins where the latest should.
     WrongWay,
+    /// What is on its way is forgotten by a crash.
+    #[cfg(test)]
+    FlightNotStored,
+    /// The cut is stored before what is owed.
+    #[cfg(test)]
+    CutStoredFirst,
 }

@@ -4,10 +4,7 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Flight, Mutation, Parked, Record, Round, Rules, State, Transaction, UnknownMarker,
-    settle::settle,
-    sight::Sight,
-    verdicts::Verdicts,
-    window::Window,
+    settle::settle, sight::Sight, verdicts::Verdicts, window::Window,
 };
 
 /// Reconciles the sources of one sync. It does nothing by itself: transactions go in, rounds come
@@ -41,9 +38,17 @@ impl Reconciler {
     /// When the state is of another number of members than the rules.
     #[must_use]
     pub fn new(rules: Rules, state: State) -> Self {
-        assert_eq!(rules.members.len(), state.cuts.len(), "rules and state of different syncs");
+        assert_eq!(
+            rules.members.len(),
+            state.cuts.len(),
+            "rules and state of different syncs"
+        );
         let windows = vec![Window::default(); state.cuts.len()];
-        Self { rules, state, windows }
+        Self {
+            rules,
+            state,
+            windows,
+        }
     }
 
     /// What is to be remembered.
@@ -61,7 +66,10 @@ impl Reconciler {
     /// Takes other rules from the next round on: a strategy that gets a paused sync going again, or
     /// one that was changed in the config. The members stay.
     pub fn set_rules(&mut self, rules: Rules) {
-        assert_eq!(rules.members, self.rules.members, "the members of a sync stay");
+        assert_eq!(
+            rules.members, self.rules.members,
+            "the members of a sync stay"
+        );
         self.rules = rules;
     }
 
@@ -74,7 +82,9 @@ impl Reconciler {
     pub fn observe(&mut self, source: usize, next: Transaction) -> Result<(), UnknownMarker> {
         let mut next = next;
         if self.rules.breaks(Mutation::ArrivalTime) {
-            next.changes.iter_mut().for_each(|change| change.origin = None);
+            next.changes
+                .iter_mut()
+                .for_each(|change| change.origin = None);
         }
         if self.state.parked[source] == Some(Parked::Resync) {
             return Ok(());
@@ -108,7 +118,11 @@ impl Reconciler {
     ///
     /// A paused sync has empty rounds.
     pub fn round(&mut self, reachable: &[bool]) -> Round {
-        let Self { rules, state, windows } = self;
+        let Self {
+            rules,
+            state,
+            windows,
+        } = self;
         if state.paused.is_some() {
             return Round::default();
         }
@@ -117,17 +131,28 @@ impl Reconciler {
         let verdicts = match Verdicts::new(&mut sight) {
             Ok(verdicts) => verdicts,
             Err(pause) => {
-                let record = Record { paused: Some(Some(pause)), ..Record::default() };
+                let record = Record {
+                    paused: Some(Some(pause)),
+                    ..Record::default()
+                };
                 state.replay(&record);
-                return Round { record, ..Round::default() };
+                return Round {
+                    record,
+                    ..Round::default()
+                };
             }
         };
         let mut round = settle(&sight, verdicts, reachable);
-        let Sight { taking, parking, .. } = sight;
+        let Sight {
+            taking, parking, ..
+        } = sight;
         for (source, window) in windows.iter_mut().enumerate() {
             if taking[source] {
                 let window = std::mem::take(window);
-                round.record.cuts.extend(window.end.map(|end| (source, end)));
+                round
+                    .record
+                    .cuts
+                    .extend(window.end.map(|end| (source, end)));
                 round.record.landed.extend(window.shown.map(|_| source));
             } else if state.flights[source].is_some() && window.len() > rules.limits.owed {
                 // Its marker doesn't come, and what comes instead can't all be remembered.
@@ -136,7 +161,10 @@ impl Reconciler {
             }
         }
         for (source, effects) in parking {
-            round.record.parked.push((source, Some(Parked::Effects(effects))));
+            round
+                .record
+                .parked
+                .push((source, Some(Parked::Effects(effects))));
         }
         state.replay(&round.record);
         round.begin(rules, state, reachable, &refused);
@@ -145,15 +173,19 @@ impl Reconciler {
 
     /// Lets a paused sync go on. The conflict it paused at is judged again, by the present rules.
     pub fn resume(&mut self) -> Record {
-        self.step(Record { paused: Some(None), ..Record::default() })
+        self.step(Record {
+            paused: Some(None),
+            ..Record::default()
+        })
     }
 
     /// Lets a source that triggers parked take part again: its apply is judged by the present rules.
     pub fn unpark(&mut self, source: usize) -> Record {
         match self.state.parked[source] {
-            Some(Parked::Effects(_)) => {
-                self.step(Record { parked: vec![(source, None)], ..Record::default() })
-            }
+            Some(Parked::Effects(_)) => self.step(Record {
+                parked: vec![(source, None)],
+                ..Record::default()
+            }),
             _ => Record::default(),
         }
     }
@@ -161,7 +193,10 @@ impl Reconciler {
     /// Parks a source for a resync: what it is owed is forgotten.
     pub fn park(&mut self, source: usize) -> Record {
         self.windows[source] = Window::default();
-        self.step(Record { parked: vec![(source, Some(Parked::Resync))], ..Record::default() })
+        self.step(Record {
+            parked: vec![(source, Some(Parked::Resync))],
+            ..Record::default()
+        })
     }
 
     /// Lets a source take part again that holds, at `cut`, the rows which the others hold at theirs.
@@ -175,7 +210,11 @@ impl Reconciler {
         }
         self.windows[source] = Window::default();
         let (cuts, parked) = (vec![(source, cut)], vec![(source, None)]);
-        Ok(self.step(Record { cuts, parked, ..Record::default() }))
+        Ok(self.step(Record {
+            cuts,
+            parked,
+            ..Record::default()
+        }))
     }
 
     fn step(&mut self, record: Record) -> Record {

@@ -69,7 +69,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { owed: 1_000_000, rows: 100_000, hops: 3 }
+        Self {
+            owed: 1_000_000,
+            rows: 100_000,
+            hops: 3,
+        }
     }
 }
 

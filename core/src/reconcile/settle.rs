@@ -18,7 +18,11 @@ struct Settling<'a> {
 
 /// Makes a round of its verdicts; its record tells what changes in the state, applies excepted.
 pub(super) fn settle(sight: &Sight<'_>, verdicts: Verdicts, reachable: &[bool]) -> Round {
-    let mut settling = Settling { sight, reachable, entries: BTreeMap::new() };
+    let mut settling = Settling {
+        sight,
+        reachable,
+        entries: BTreeMap::new(),
+    };
     let n = sight.taking.len();
     for (source, arrived) in sight.arrived.iter().enumerate() {
         for key in arrived {
@@ -28,14 +32,22 @@ pub(super) fn settle(sight: &Sight<'_>, verdicts: Verdicts, reachable: &[bool]) 
             });
         }
     }
-    let mut round = Round { conflicts: verdicts.conflicts, ..Round::default() };
+    let mut round = Round {
+        conflicts: verdicts.conflicts,
+        ..Round::default()
+    };
     // A table comes before its rows, which depend on who shall empty it.
     for (key, verdict) in verdicts.keys {
         match verdict {
             Verdict::Winner(version) => {
                 let owed = (0..n).filter(|&i| settling.owes(i, &key, &version));
                 let owed = owed.fold(0, |owed, i| owed | 1 << i);
-                let entry = Entry { version: version.clone(), owed, mixed: false, own: Vec::new() };
+                let entry = Entry {
+                    version: version.clone(),
+                    owed,
+                    mixed: false,
+                    own: Vec::new(),
+                };
                 settling.entries.insert(key.clone(), Some(entry));
                 round.winners.push((key, version));
             }
@@ -52,7 +64,10 @@ pub(super) fn settle(sight: &Sight<'_>, verdicts: Verdicts, reachable: &[bool]) 
     settling.retire();
     round.diverged = verdicts.diverged;
     round.effects.clone_from(&sight.effects);
-    round.record = Record { entries: settling.entries.into_iter().collect(), ..Record::default() };
+    round.record = Record {
+        entries: settling.entries.into_iter().collect(),
+        ..Record::default()
+    };
     round
 }
 
@@ -74,7 +89,10 @@ impl Settling<'_> {
 
     /// Whether a source shall yet empty the table of a row.
     fn will_be_emptied(&self, source: usize, key: &Key) -> bool {
-        !key.is_whole() && self.now(&key.table_key()).is_some_and(|entry| entry.owes(source))
+        !key.is_whole()
+            && self
+                .now(&key.table_key())
+                .is_some_and(|entry| entry.owes(source))
     }
 
     /// Whether a source is owed the winner of a key.
@@ -93,7 +111,9 @@ impl Settling<'_> {
             return false;
         }
         if self.will_be_emptied(source, key) && !rules.breaks(Mutation::WipeKeepsRows) {
-            let emptying = self.now(&key.table_key()).map(|entry| &entry.version.origin);
+            let emptying = self
+                .now(&key.table_key())
+                .map(|entry| &entry.version.origin);
             return best.is_row() || emptying != Some(&best.origin);
         }
         match held {
@@ -114,7 +134,7 @@ impl Settling<'_> {
         let flight = self.sight.state.flights[source].as_ref();
         let in_flight = flight.is_some_and(|flight| flight.rows.contains_key(key));
         best.origin.path.contains(&rules.members[source])
-            && !(in_flight && !self.sight.taking[source])
+            && (!in_flight || self.sight.taking[source])
             && !rules.breaks(Mutation::NoPath)
     }
 
@@ -126,8 +146,15 @@ impl Settling<'_> {
     /// Leaves each source what it made of a key: one is owed its own row only where an apply has
     /// overwritten it, or will.
     fn apart(&mut self, key: &Key, versions: Vec<Version>) {
-        let Some(first) = versions.first() else { return };
-        let fresh = || Entry { version: first.clone(), owed: 0, mixed: true, own: Vec::new() };
+        let Some(first) = versions.first() else {
+            return;
+        };
+        let fresh = || Entry {
+            version: first.clone(),
+            owed: 0,
+            mixed: true,
+            own: Vec::new(),
+        };
         let mut entry = self.now(key).cloned().unwrap_or_else(fresh);
         entry.mixed = true;
         for version in versions {
@@ -148,13 +175,21 @@ impl Settling<'_> {
     /// key, with which it might have to go.
     fn retire(&mut self) {
         let mut keys: BTreeSet<Key> = self.entries.keys().cloned().collect();
-        let replaced = self.entries.keys().filter_map(|key| self.sight.state.entries.get(key));
+        let replaced = self
+            .entries
+            .keys()
+            .filter_map(|key| self.sight.state.entries.get(key));
         keys.extend(replaced.filter_map(|entry| entry.version.moved.clone()));
         while let Some(key) = keys.pop_first() {
-            let Some(entry) = self.now(&key).filter(|entry| entry.owed == 0) else { continue };
+            let Some(entry) = self.now(&key).filter(|entry| entry.owed == 0) else {
+                continue;
+            };
             let moved = entry.version.moved.clone();
             let is_row = entry.version.is_row();
-            let pinned = moved.as_ref().filter(|_| is_row).and_then(|old| self.now(old));
+            let pinned = moved
+                .as_ref()
+                .filter(|_| is_row)
+                .and_then(|old| self.now(old));
             let pinned = pinned.is_some_and(|delete| {
                 !delete.version.is_row() && delete.version.moved.as_ref() == Some(&key)
             });
@@ -181,14 +216,18 @@ impl Round {
         reachable: &[bool],
         refused: &[usize],
     ) {
-        for source in 0..state.cuts.len() {
+        for (source, &reachable) in reachable.iter().enumerate() {
             let parked = state.parked[source].is_some();
             let owed = state.owed(source);
             if !parked && owed > rules.limits.owed {
                 state.forget(source);
                 self.record.parked.push((source, Some(Parked::Resync)));
-            } else if !parked && owed > 0 && reachable[source] && state.flights[source].is_none() {
-                let limit = if refused.contains(&source) { owed } else { rules.limits.rows };
+            } else if !parked && owed > 0 && reachable && state.flights[source].is_none() {
+                let limit = if refused.contains(&source) {
+                    owed
+                } else {
+                    rules.limits.rows
+                };
                 let (sequence, count) = (state.sequence + 1, owed.min(limit));
                 state.begin(source, sequence, count);
                 self.record.begun.push((source, sequence, count));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Candidate, Effect, EffectKind, Flight, Holder, Key, Mutation, Rules, State, TableId,
+    Candidate, Effect, EffectKind, Flight, Holder, Key, Mutation, Rules, State, Strategy, TableId,
     TriggerEffects, Version,
     version::Mark,
     window::{Segment, Shown, Window},
@@ -66,7 +66,10 @@ impl<'a> Sight<'a> {
         for source in 0..n {
             sight.taking[source] = sight.can_take(source);
         }
-        for source in (0..n).filter(|&source| sight.taking[source]).collect::<Vec<_>>() {
+        for source in (0..n)
+            .filter(|&source| sight.taking[source])
+            .collect::<Vec<_>>()
+        {
             let window = &windows[source];
             sight.read(source, &window.before);
             if let (Some(flight), Some(shown)) = (&state.flights[source], &window.shown) {
@@ -87,7 +90,12 @@ impl<'a> Sight<'a> {
             return self.rules.breaks(Mutation::JoinBeforeMarker);
         };
         let effects = effects(source, flight, shown);
-        let hops = flight.rows.values().map(|version| version.hops).max().unwrap_or(0);
+        let hops = flight
+            .rows
+            .values()
+            .map(|version| version.hops)
+            .max()
+            .unwrap_or(0);
         let parks = match self.rules.trigger_effects {
             TriggerEffects::Park => true,
             TriggerEffects::Local => {
@@ -117,6 +125,9 @@ impl<'a> Sight<'a> {
         }
         for (key, last) in &segment.last {
             self.change(source, key, &last.version, last.previous.as_ref());
+            if let Some(covered) = &last.covered {
+                self.change(source, key, covered, None);
+            }
         }
     }
 
@@ -125,15 +136,26 @@ impl<'a> Sight<'a> {
         if self.rules.breaks(Mutation::TruncateIsNoCandidate) {
             return BTreeSet::new();
         }
-        let entries = self.state.entries.range(Key::whole(table)..).map(|(key, _)| key);
-        let mut keys: BTreeSet<Key> =
-            entries.take_while(|key| key.table == table).filter(|k| !k.is_whole()).cloned().collect();
+        let entries = self
+            .state
+            .entries
+            .range(Key::whole(table)..)
+            .map(|(key, _)| key);
+        let mut keys: BTreeSet<Key> = entries
+            .take_while(|key| key.table == table)
+            .filter(|k| !k.is_whole())
+            .cloned()
+            .collect();
         for source in (0..self.windows.len()).filter(|&source| self.taking[source]) {
             let segments = self.windows[source].segments();
             let changed = segments.into_iter().flat_map(|segment| segment.last.keys());
             // An apply may bring back what is settled for all others.
-            let flight = self.state.flights[source].iter().flat_map(|flight| flight.rows.keys());
-            let keys_of = changed.chain(flight).filter(|key| key.table == table && !key.is_whole());
+            let flight = self.state.flights[source]
+                .iter()
+                .flat_map(|flight| flight.rows.keys());
+            let keys_of = changed
+                .chain(flight)
+                .filter(|key| key.table == table && !key.is_whole());
             keys.extend(keys_of.cloned());
         }
         keys
@@ -159,8 +181,15 @@ impl<'a> Sight<'a> {
         let contest = self.contests.entry(key.clone()).or_default();
         contest.saw |= standing && !owed;
         contest.unseen |= standing && owed;
-        match contest.candidates.iter_mut().find(|candidate| candidate.version.from == source) {
+        match contest
+            .candidates
+            .iter_mut()
+            .find(|candidate| candidate.version.from == source)
+        {
             Some(_) if self.rules.breaks(Mutation::FirstChange) => {}
+            Some(candidate)
+                if version.is_older_guest(&candidate.version)
+                    && matches!(self.rules.strategy_of(key.table), Strategy::Latest) => {}
             Some(candidate) => candidate.version = version.clone(),
             None => contest.candidates.push(Candidate {
                 version: version.clone(),
@@ -201,18 +230,28 @@ impl<'a> Sight<'a> {
         }
         for left in &shown.left {
             if let Some(holder) = &left.holder {
-                self.refused.push((source, left.key.clone(), holder.clone()));
+                self.refused
+                    .push((source, left.key.clone(), holder.clone()));
             }
         }
         if self.rules.trigger_effects != TriggerEffects::Local {
             return;
         }
-        let hops = flight.rows.values().map(|version| version.hops).max().unwrap_or(0);
-        let version = |last: &Version| Version { hops: hops.saturating_add(1), ..last.clone() };
+        let hops = flight
+            .rows
+            .values()
+            .map(|version| version.hops)
+            .max()
+            .unwrap_or(0);
+        let version = |last: &Version| Version {
+            hops: hops.saturating_add(1),
+            ..last.clone()
+        };
         let mut own = Segment::default();
         for (key, last) in &shown.segment.last {
             if !planned(key) || flight.rows[key].row != last.version.row {
-                own.last.insert(key.clone(), last.with(version(&last.version)));
+                own.last
+                    .insert(key.clone(), last.with(version(&last.version)));
             }
         }
         for (table, last) in &shown.segment.wiped {
@@ -225,7 +264,9 @@ impl<'a> Sight<'a> {
 
     /// Notes that a planned key reached its source, unless the source's table will still be emptied.
     fn arrive(&mut self, source: usize, key: &Key, version: &Version) {
-        let Some(entry) = self.state.entries.get(key) else { return };
+        let Some(entry) = self.state.entries.get(key) else {
+            return;
+        };
         let pending = version.is_row()
             && self.owes(&key.table_key(), source)
             && !self.rules.breaks(Mutation::WipeKeepsRows);
@@ -241,13 +282,20 @@ impl<'a> Sight<'a> {
 
     /// What the source's window shows it to hold; none when it shows nothing of the key.
     pub(super) fn held(&self, source: usize, key: &Key) -> Option<Mark> {
-        self.held[source].get(key).or_else(|| self.wiped[source].get(&key.table)).copied()
+        self.held[source]
+            .get(key)
+            .or_else(|| self.wiped[source].get(&key.table))
+            .copied()
     }
 }
 
 /// What an apply did beside its plan.
 fn effects(source: usize, flight: &Flight, shown: &Shown) -> Vec<Effect> {
-    let effect = |key: &Key, kind| Effect { source, key: key.clone(), kind };
+    let effect = |key: &Key, kind| Effect {
+        source,
+        key: key.clone(),
+        kind,
+    };
     let segment = &shown.segment;
     let mut effects = Vec::new();
     for (key, version) in flight.rows.iter().filter(|(key, _)| !shown.left(key)) {
@@ -267,7 +315,13 @@ fn effects(source: usize, flight: &Flight, shown: &Shown) -> Vec<Effect> {
     }
     let planned = |key: &Key| flight.rows.contains_key(key) && !shown.left(key);
     let tables = segment.wiped.keys().map(|&table| Key::whole(table));
-    for key in segment.last.keys().cloned().chain(tables).filter(|key| !planned(key)) {
+    for key in segment
+        .last
+        .keys()
+        .cloned()
+        .chain(tables)
+        .filter(|key| !planned(key))
+    {
         effects.push(effect(&key, EffectKind::Unplanned));
     }
     effects

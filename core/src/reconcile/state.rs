@@ -33,7 +33,10 @@ impl Entry {
     /// What member `source` is owed, if it is.
     #[must_use]
     pub fn version_for(&self, source: usize) -> &Version {
-        self.own.iter().find(|(own, _)| *own == source).map_or(&self.version, |(_, v)| v)
+        self.own
+            .iter()
+            .find(|(own, _)| *own == source)
+            .map_or(&self.version, |(_, v)| v)
     }
 }
 
@@ -107,11 +110,34 @@ struct Stored {
 
 impl From<Stored> for State {
     fn from(stored: Stored) -> Self {
-        let Stored { sequence, cuts, entries, flights, parked, paused, sent } = stored;
+        let Stored {
+            sequence,
+            cuts,
+            entries,
+            flights,
+            parked,
+            paused,
+            sent,
+        } = stored;
         let owed = (0..cuts.len())
-            .map(|i| entries.iter().filter(|(_, e)| e.owes(i)).map(|(k, _)| k.clone()).collect())
+            .map(|i| {
+                entries
+                    .iter()
+                    .filter(|(_, e)| e.owes(i))
+                    .map(|(k, _)| k.clone())
+                    .collect()
+            })
             .collect();
-        Self { sequence, cuts, entries, flights, parked, paused, sent, owed }
+        Self {
+            sequence,
+            cuts,
+            entries,
+            flights,
+            parked,
+            paused,
+            sent,
+            owed,
+        }
     }
 }
 
@@ -145,7 +171,9 @@ impl State {
 
     /// Whether `source` is owed `key` itself.
     pub(super) fn owes(&self, key: &Key, source: usize) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.owes(source))
+        self.entries
+            .get(key)
+            .is_some_and(|entry| entry.owes(source))
     }
 
     /// Replaces what is remembered of a key.
@@ -169,13 +197,27 @@ impl State {
     pub(super) fn begin(&mut self, source: usize, sequence: u64, count: usize) {
         let owed = &self.owed[source];
         // A key that is left out each time must not hold up those behind it.
-        let from = self.sent[source].as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let before = self.sent[source].iter().flat_map(|last| owed.range(..=last));
+        let from = self.sent[source]
+            .as_ref()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let before = self.sent[source]
+            .iter()
+            .flat_map(|last| owed.range(..=last));
         let next = owed.range((from, Bound::Unbounded)).chain(before);
         let keys: Vec<&Key> = next.take(count).collect();
-        let last = keys.last().filter(|_| count < owed.len()).map(|key| Key::clone(key));
-        let row = |key: &Key| self.entries.get(key).map(|entry| entry.version_for(source).clone());
-        let rows = keys.iter().filter_map(|&key| Some((key.clone(), row(key)?))).collect();
+        let last = keys
+            .last()
+            .filter(|_| count < owed.len())
+            .map(|key| Key::clone(key));
+        let row = |key: &Key| {
+            self.entries
+                .get(key)
+                .map(|entry| entry.version_for(source).clone())
+        };
+        let rows = keys
+            .iter()
+            .filter_map(|&key| Some((key.clone(), row(key)?)))
+            .collect();
         self.flights[source] = Some(Flight { sequence, rows });
         self.sent[source] = last;
         self.sequence = self.sequence.max(sequence);
@@ -191,7 +233,9 @@ impl State {
                     let moved = entry.version.moved.take();
                     self.entries.remove(&key);
                     // The row that moved away stayed because of this key only.
-                    if let Some(to) = moved.filter(|to| self.entries.get(to).is_some_and(|e| e.owed == 0)) {
+                    if let Some(to) =
+                        moved.filter(|to| self.entries.get(to).is_some_and(|e| e.owed == 0))
+                    {
                         self.entries.remove(&to);
                     }
                 }

@@ -73,8 +73,12 @@ impl Verdicts {
         contest: Contest,
         loose: &mut Vec<Loose>,
     ) -> Result<(), Pause> {
-        let Contest { mut candidates, saw, unseen } = contest;
-        let joins = (unseen && !saw) || (unseen && sight.rules.breaks(Mutation::AlwaysStanding));
+        let Contest {
+            mut candidates,
+            saw,
+            unseen,
+        } = contest;
+        let joins = unseen && (!saw || sight.rules.breaks(Mutation::AlwaysStanding));
         if joins && !sight.rules.breaks(Mutation::NoStanding) {
             let entries = &sight.state.entries;
             // A row of a table that shall be emptied has lost to that truncate, or was judged since.
@@ -90,7 +94,11 @@ impl Verdicts {
         if !candidates.iter().any(differ) {
             let index = judge.prefer_equal(&key, &candidates);
             let version = candidates.swap_remove(index).version;
-            let version = if unseen { spreading(sight.rules, version) } else { version };
+            let version = if unseen {
+                spreading(sight.rules, version)
+            } else {
+                version
+            };
             self.keys.insert(key, Verdict::Winner(version));
             return Ok(());
         }
@@ -108,13 +116,22 @@ impl Verdicts {
             {
                 loose.push(Loose {
                     old: key.clone(),
-                    delete: Version { moved: Some(to.clone()), ..delete.clone() },
+                    delete: Version {
+                        moved: Some(to.clone()),
+                        ..delete.clone()
+                    },
                     winner: verdict.clone(),
                     conflict: self.conflicts.len(),
                 });
             }
         }
-        let apart = || candidates.iter().filter(|c| !c.standing).map(|c| c.version.clone()).collect();
+        let apart = || {
+            candidates
+                .iter()
+                .filter(|c| !c.standing)
+                .map(|c| c.version.clone())
+                .collect()
+        };
         let verdict = verdict.map_or_else(|| Verdict::Apart(apart()), Verdict::Winner);
         if matches!(verdict, Verdict::Apart(_)) {
             self.diverged.push(key.clone());
@@ -122,7 +139,15 @@ impl Verdicts {
         self.keys.insert(key.clone(), verdict);
         let rule = sight.rules.strategy_of(key.table).to_string();
         let (quarrel, other, withdrawn) = (Quarrel::Key, None, Vec::new());
-        self.conflicts.push(Conflict { quarrel, key, other, candidates, winner, rule, withdrawn });
+        self.conflicts.push(Conflict {
+            quarrel,
+            key,
+            other,
+            candidates,
+            winner,
+            rule,
+            withdrawn,
+        });
         Ok(())
     }
 
@@ -138,11 +163,20 @@ impl Verdicts {
     /// Takes back the new row of a move whose delete lost, however often it moved on, unless
     /// somebody has changed it since.
     fn withdraw(&mut self, sight: &Sight<'_>, loose: Loose) {
-        let Loose { mut old, mut delete, winner, conflict } = loose;
+        let Loose {
+            mut old,
+            mut delete,
+            winner,
+            conflict,
+        } = loose;
         // A row that moves in a circle ends where it began.
         for _ in 0..64 {
-            let Some(to) = delete.moved.clone() else { return };
-            let Some(there) = self.version(sight, &to) else { return };
+            let Some(to) = delete.moved.clone() else {
+                return;
+            };
+            let Some(there) = self.version(sight, &to) else {
+                return;
+            };
             if there.from != delete.from {
                 return;
             }
@@ -177,9 +211,21 @@ impl Verdicts {
         key: Key,
         holder: Holder,
     ) -> Result<(), Pause> {
-        let sent = sight.state.flights[source].as_ref().and_then(|flight| flight.rows.get(&key));
-        let decided = self.keys.contains_key(&key).then(|| self.version(sight, &key)).flatten();
-        let owed = || sight.state.entries.get(&key).map(|entry| entry.version_for(source));
+        let sent = sight.state.flights[source]
+            .as_ref()
+            .and_then(|flight| flight.rows.get(&key));
+        let decided = self
+            .keys
+            .contains_key(&key)
+            .then(|| self.version(sight, &key))
+            .flatten();
+        let owed = || {
+            sight
+                .state
+                .entries
+                .get(&key)
+                .map(|entry| entry.version_for(source))
+        };
         let Some(refused) = decided.or_else(owed).filter(|version| version.is_row()) else {
             return Ok(());
         };
@@ -197,9 +243,19 @@ impl Verdicts {
             time: holder.time.unwrap_or(i64::MIN),
             path: Vec::new(),
         };
-        let found = || Version { row: Some(holder.row), from: source, origin, moved: None, hops: 0 };
+        let found = || Version {
+            row: Some(holder.row),
+            from: source,
+            origin,
+            moved: None,
+            hops: 0,
+        };
         let in_its_way = known.cloned().unwrap_or_else(found);
-        let candidate = |version: Version| Candidate { version, previous: None, standing: false };
+        let candidate = |version: Version| Candidate {
+            version,
+            previous: None,
+            standing: false,
+        };
         let candidates = vec![candidate(refused.clone()), candidate(in_its_way)];
         let winner = judge.decide(Quarrel::Unique, &key, &candidates)?;
         match winner {

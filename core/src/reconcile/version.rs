@@ -71,11 +71,24 @@ impl Version {
 
     pub(super) fn mark(&self) -> Mark {
         let content = self.row.as_ref().map(|row| row.fingerprint);
-        Mark { content, source: self.origin.source, time: self.origin.time }
+        Mark {
+            content,
+            source: self.origin.source,
+            time: self.origin.time,
+        }
+    }
+
+    /// Whether this was carried here by another sync, and made before `other`.
+    pub(super) const fn is_older_guest(&self, other: &Self) -> bool {
+        !self.origin.path.is_empty() && self.origin.time < other.origin.time
     }
 
     /// Nothing, in the place of what lost to this version.
     pub(super) fn tombstone(&self) -> Self {
-        Self { row: None, moved: None, ..self.clone() }
+        Self {
+            row: None,
+            moved: None,
+            ..self.clone()
+        }
     }
 }

@@ -12,12 +12,19 @@ pub(super) struct Last {
     pub(super) version: Version,
     /// The row before the first change of the key.
     pub(super) previous: Option<Row>,
+    /// What an apply of another sync made of the key after that, if its origin is older: `latest`
+    /// lets such an apply hide nothing, since it has not seen what it overwrote.
+    pub(super) covered: Option<Version>,
 }
 
 impl Last {
     /// The same change with another version.
     pub(super) fn with(&self, version: Version) -> Self {
-        Self { version, previous: self.previous.clone() }
+        Self {
+            version,
+            previous: self.previous.clone(),
+            covered: None,
+        }
     }
 }
 
@@ -30,9 +37,24 @@ pub(super) struct Segment {
 
 impl Segment {
     fn push(&mut self, from: usize, id: SourceId, time: i64, change: Change) {
-        let Change { key, op, previous, origin } = change;
-        let origin = origin.unwrap_or(Origin { source: id, time, path: Vec::new() });
-        let version = |row, moved| Version { row, from, origin: origin.clone(), moved, hops: 0 };
+        let Change {
+            key,
+            op,
+            previous,
+            origin,
+        } = change;
+        let origin = origin.unwrap_or(Origin {
+            source: id,
+            time,
+            path: Vec::new(),
+        });
+        let version = |row, moved| Version {
+            row,
+            from,
+            origin: origin.clone(),
+            moved,
+            hops: 0,
+        };
         match op {
             Op::Put(row) => self.put(key, version(Some(row), None), previous),
             Op::Delete => self.put(key, version(None, None), previous),
@@ -51,9 +73,17 @@ impl Segment {
     fn put(&mut self, key: Key, version: Version, previous: Option<Row>) {
         match self.last.get_mut(&key) {
             // The first change of the window knows what the key was before all of them.
-            Some(last) => last.version = version,
+            Some(last) if version.is_older_guest(&last.version) => last.covered = Some(version),
+            Some(last) => (last.version, last.covered) = (version, None),
             None => {
-                self.last.insert(key, Last { version, previous });
+                self.last.insert(
+                    key,
+                    Last {
+                        version,
+                        previous,
+                        covered: None,
+                    },
+                );
             }
         }
     }
@@ -97,7 +127,11 @@ pub struct UnknownMarker(
 
 impl std::fmt::Display for UnknownMarker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the stream shows apply {}, which this engine did not send", self.0)
+        write!(
+            f,
+            "the stream shows apply {}, which this engine did not send",
+            self.0
+        )
     }
 }
 
@@ -112,13 +146,21 @@ impl Window {
         flight: Option<&Flight>,
         transaction: Transaction,
     ) -> Result<(), UnknownMarker> {
-        let Transaction { end, time, marker, changes } = transaction;
+        let Transaction {
+            end,
+            time,
+            marker,
+            changes,
+        } = transaction;
         let segment = match marker {
             Some(marker) => {
                 if self.shown.is_some() || flight.map(|f| f.sequence) != Some(marker.sequence) {
                     return Err(UnknownMarker(marker.sequence));
                 }
-                let shown = Shown { left: marker.left, segment: Segment::default() };
+                let shown = Shown {
+                    left: marker.left,
+                    segment: Segment::default(),
+                };
                 &mut self.shown.insert(shown).segment
             }
             None if flight.is_some() && self.shown.is_none() => &mut self.before,

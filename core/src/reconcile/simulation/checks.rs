@@ -1,6 +1,9 @@
 //! What must hold at rest.
 
-use super::{History, Kind, Topology, Triggers, source::{KEYS, SLOTS, claim}};
+use super::{
+    History, Kind, Topology, Triggers,
+    source::{KEYS, SLOTS, claim},
+};
 
 /// Checks a history that has come to rest.
 pub(crate) fn at_rest(history: &History) -> Result<(), String> {
@@ -18,7 +21,11 @@ fn equal(history: &History) -> Result<(), String> {
         return Ok(());
     }
     for slot in (0..SLOTS).filter(|&slot| history.must_equal(slot)) {
-        let rows: Vec<_> = history.sources.iter().map(|source| source.rows[slot]).collect();
+        let rows: Vec<_> = history
+            .sources
+            .iter()
+            .map(|source| source.rows[slot])
+            .collect();
         if rows.iter().any(|row| *row != rows[0]) {
             return Err(format!("sources differ in row {slot}: {rows:x?}"));
         }
@@ -31,7 +38,10 @@ fn unique(history: &History) -> Result<(), String> {
     for source in &history.sources {
         for table in source.rows.chunks(KEYS) {
             let mut seen = [false; 4];
-            for &row in table.iter().filter(|row| history.settings.unique && claim(**row) != 0) {
+            for &row in table
+                .iter()
+                .filter(|row| history.settings.unique && claim(**row) != 0)
+            {
                 if std::mem::replace(&mut seen[claim(row) as usize], true) {
                     return Err("a unique constraint is violated".into());
                 }
@@ -53,9 +63,13 @@ fn undisputed(history: &History) -> Result<(), String> {
         if history.engines.iter().any(noted) || history.truncated[slot / KEYS] != 0 {
             continue;
         }
-        let Some(write) = history.writes.undisputed(slot) else { continue };
+        let Some(write) = history.writes.undisputed(slot) else {
+            continue;
+        };
         if history.sources[0].rows[slot] != write.content {
-            return Err(format!("row {slot} lost a write that nobody disputed: {write:?}"));
+            return Err(format!(
+                "row {slot} lost a write that nobody disputed: {write:?}"
+            ));
         }
     }
     Ok(())
@@ -73,7 +87,9 @@ fn nothing_seen_is_lost(history: &History) -> Result<(), String> {
             Some(winner) => {
                 if let Some(lost) = history.writes.later(slot, winner) {
                     let lost = &history.writes.0[lost];
-                    return Err(format!("row {slot} lost a write that had seen the winner: {lost:?}"));
+                    return Err(format!(
+                        "row {slot} lost a write that had seen the winner: {lost:?}"
+                    ));
                 }
                 if history.sources[0].rows[slot] != history.writes.0[winner].content {
                     return Err(format!("row {slot} is not the one that won"));
@@ -107,7 +123,9 @@ fn latest(history: &History) -> Result<(), String> {
         let unheard = settings.topology == Topology::Chain && expected == 0;
         if found != expected && !unheard {
             let topology = settings.topology;
-            return Err(format!("row {slot} is {found:x}, not the latest {expected:x} ({topology:?})"));
+            return Err(format!(
+                "row {slot} is {found:x}, not the latest {expected:x} ({topology:?})"
+            ));
         }
     }
     Ok(())
@@ -116,13 +134,16 @@ fn latest(history: &History) -> Result<(), String> {
 /// Nothing goes round in circles.
 fn few_applies(history: &History) -> Result<(), String> {
     let applies: usize = history.engines.iter().map(|engine| engine.applies).sum();
-    let writes = history.writes.0.len() + history.engines.iter().map(|e| e.conflicts).sum::<usize>();
+    let writes =
+        history.writes.0.len() + history.engines.iter().map(|e| e.conflicts).sum::<usize>();
     let factor = match history.settings.topology {
         Topology::One => 2,
         _ => 8,
     };
     if applies > 20 + factor * writes * history.settings.sources {
-        return Err(format!("{applies} applies for {writes} writes and conflicts"));
+        return Err(format!(
+            "{applies} applies for {writes} writes and conflicts"
+        ));
     }
     Ok(())
 }

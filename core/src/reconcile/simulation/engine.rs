@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+#[cfg(test)]
+use crate::reconcile::Mutation;
 use crate::reconcile::{
     Answer, Candidate, Key, Parked, Quarrel, Reconciler, Resolver, Round, Rules, SourceId, State,
     Strategy, TriggerEffects,
@@ -10,11 +12,11 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Kind, Random, Settings, Topology, Triggers,
+    model::Model,
     source::{SLOTS, Source, content_of, row_of, slot_of},
 };
 
 /// One sync between some of the sources, and what its engine has on disk.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) id: usize,
     /// The sources that are its members.
@@ -35,6 +37,8 @@ pub(crate) struct Engine {
     pub(crate) conflicts: usize,
     pub(crate) applies: usize,
     pub(crate) parked: usize,
+    /// What the model says of the next round.
+    pub(crate) model: Option<Model>,
     rules: Rules,
 }
 
@@ -43,10 +47,21 @@ pub(crate) struct Engine {
 struct Moody;
 
 impl Resolver for Moody {
-    fn resolve(&self, quarrel: Quarrel, _: &Key, candidates: &[Candidate]) -> Result<Answer, String> {
-        let contents = || candidates.iter().map(|c| content_of(c.version.row.as_ref()));
+    fn resolve(
+        &self,
+        quarrel: Quarrel,
+        _: &Key,
+        candidates: &[Candidate],
+    ) -> Result<Answer, String> {
+        let contents = || {
+            candidates
+                .iter()
+                .map(|c| content_of(c.version.row.as_ref()))
+        };
         let largest = contents().max().unwrap_or(0);
-        let index = contents().position(|content| content == largest).unwrap_or(0);
+        let index = contents()
+            .position(|content| content == largest)
+            .unwrap_or(0);
         match (largest >> 2) % 8 {
             0 => Err("line 1: attempt to index a nil value".into()),
             1 => Ok(Answer::Winner(7)),
@@ -74,15 +89,31 @@ fn strategy(kind: Kind, members: usize) -> Strategy {
 }
 
 impl Engine {
-    pub(crate) fn new(id: usize, members: Vec<usize>, settings: &Settings, random: &mut Random) -> Self {
-        let ids = members.iter().map(|&source| SourceId(source as u32)).collect();
+    pub(crate) fn new(
+        id: usize,
+        members: Vec<usize>,
+        settings: &Settings,
+        random: &mut Random,
+    ) -> Self {
+        let ids = members
+            .iter()
+            .map(|&source| SourceId(source as u32))
+            .collect();
         let mut rules = Rules::new(ids, strategy(settings.kind, members.len()));
         rules.limits.rows = settings.rows;
         rules.limits.owed = settings.limit.unwrap_or(rules.limits.owed);
         rules.trigger_effects = match settings.triggers {
             Triggers::None => TriggerEffects::Park,
-            _ => [TriggerEffects::Park, TriggerEffects::Local, TriggerEffects::Ignore][random.below(3)],
+            _ => [
+                TriggerEffects::Park,
+                TriggerEffects::Local,
+                TriggerEffects::Ignore,
+            ][random.below(3)],
         };
+        #[cfg(test)]
+        {
+            rules.broken = settings.broken;
+        }
         let state = State::new(vec![Lsn::ZERO; members.len()]);
         Self {
             id,
@@ -97,19 +128,17 @@ impl Engine {
             conflicts: 0,
             applies: 0,
             parked: 0,
+            model: None,
             rules,
         }
     }
 
-    /// Takes a rule away.
-    #[cfg(test)]
-    pub(crate) fn break_rule(&mut self, rule: Option<crate::reconcile::Mutation>) {
-        self.rules.broken = rule;
-        self.reconciler.set_rules(self.rules.clone());
-    }
-
     /// Dies, and begins again with what is on disk.
     pub(crate) fn crash(&mut self) {
+        #[cfg(test)]
+        if self.rules.broken == Some(Mutation::FlightNotStored) {
+            self.stored.flights.fill(None);
+        }
         self.reconciler = Reconciler::new(self.rules.clone(), self.stored.clone());
         self.fed = self.stored.cuts.iter().map(|cut| cut.0 as usize).collect();
     }
@@ -127,21 +156,38 @@ impl Engine {
     pub(crate) fn feed(&mut self, member: usize, source: &Source, upto: usize) {
         for index in self.fed[member]..upto {
             let transaction = source.transaction(index, self.id);
-            self.reconciler.observe(member, transaction).expect("only applies that were sent");
+            self.reconciler
+                .observe(member, transaction)
+                .expect("only applies that were sent");
         }
         self.fed[member] = self.fed[member].max(upto);
     }
 
     /// One round, stored unless the engine dies before.
     pub(crate) fn round(&mut self, reachable: &[bool], settings: &Settings, random: &mut Random) {
-        let Round { record, winners, conflicts, diverged, effects } = self.reconciler.round(reachable);
+        let round = self.reconciler.round(reachable);
+        let Round {
+            record,
+            winners,
+            conflicts,
+            diverged,
+            effects,
+        } = round;
+        if let Some(model) = self.model.take()
+            && let Err(error) = model.compare(self, settings)
+        {
+            panic!("{error}");
+        }
         if random.percent(settings.crash) {
+            #[cfg(test)]
+            if settings.broken == Some(Mutation::CutStoredFirst) {
+                self.stored.cuts.clone_from(&self.reconciler.state().cuts);
+            }
             return self.crash();
         }
         self.stored.replay(&record);
         self.applies += record.begun.len();
         self.parked += record.parked.len();
-        if std::env::var("TRACE").is_ok() { eprintln!("round {} cuts {:?} winners {:?} conflicts {:?} div {:?} eff {} begun {:?} parked {:?} owed {:?}", self.id, record.cuts, winners.iter().map(|(k,v)| (slot_of(k), format!("{:x}", content_of(v.row.as_ref())), v.origin.time, v.from)).collect::<Vec<_>>(), conflicts.iter().map(|c| (c.quarrel, slot_of(&c.key), c.other.as_ref().map(slot_of), &c.winner, c.withdrawn.len())).collect::<Vec<_>>(), diverged.iter().map(slot_of).collect::<Vec<_>>(), effects.len(), record.begun, record.parked.len(), self.stored.entries.iter().map(|(k,e)| (slot_of(k), e.owed)).collect::<Vec<_>>()); }
         for (key, version) in winners {
             if let Ok(slot) = slot_of(&key) {
                 self.winners[slot] = Some(version.origin.time);
@@ -150,8 +196,16 @@ impl Engine {
         }
         self.conflicts += conflicts.len();
         for conflict in conflicts {
-            assert_ne!(conflict.rule, "abort", "a conflict was decided that should pause the sync");
-            for key in conflict.withdrawn.into_iter().chain(conflict.other).chain(Some(conflict.key)) {
+            assert_ne!(
+                conflict.rule, "abort",
+                "a conflict was decided that should pause the sync"
+            );
+            for key in conflict
+                .withdrawn
+                .into_iter()
+                .chain(conflict.other)
+                .chain(Some(conflict.key))
+            {
                 if let Ok(slot) = slot_of(&key) {
                     self.collateral[slot] = true;
                 }
@@ -160,15 +214,25 @@ impl Engine {
         for slot in diverged.iter().filter_map(|key| slot_of(key).ok()) {
             self.diverged[slot] = true;
         }
-        for slot in effects.iter().filter_map(|effect| slot_of(&effect.key).ok()) {
+        for slot in effects
+            .iter()
+            .filter_map(|effect| slot_of(&effect.key).ok())
+        {
             self.altered[slot] = true;
         }
         if self.stored.paused.is_some() {
             let winner = record.entries.is_empty() && record.begun.is_empty();
-            assert!(winner && record.cuts.is_empty(), "a pause let something happen");
+            assert!(
+                winner && record.cuts.is_empty(),
+                "a pause let something happen"
+            );
         }
         if random.percent(settings.crash) {
-            if random.percent(10) { self.reload() } else { self.crash() }
+            if random.percent(10) {
+                self.reload();
+            } else {
+                self.crash();
+            }
         }
     }
 
@@ -185,6 +249,14 @@ impl Engine {
 
     /// What a person does about triggers that parked a source: they are made to be ignored.
     pub(crate) fn ignore_triggers(&mut self) {
+        if !self
+            .stored
+            .parked
+            .iter()
+            .any(|p| matches!(p, Some(Parked::Effects(_))))
+        {
+            return;
+        }
         self.rules.trigger_effects = TriggerEffects::Ignore;
         self.reconciler.set_rules(self.rules.clone());
         for member in 0..self.members.len() {
@@ -215,5 +287,9 @@ pub(crate) fn engines(settings: &Settings, random: &mut Random) -> Vec<Engine> {
         Topology::Chain => (1..n).map(|i| vec![i - 1, i]).collect(),
         Topology::Circle => (0..n).map(|i| vec![i, (i + 1) % n]).collect(),
     };
-    members.into_iter().enumerate().map(|(id, m)| Engine::new(id, m, settings, random)).collect()
+    members
+        .into_iter()
+        .enumerate()
+        .map(|(id, m)| Engine::new(id, m, settings, random))
+        .collect()
 }

@@ -5,6 +5,7 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Engine, Kind, Random, Settings, Source, Triggers, checks, engine,
+    model::Model,
     oracle::Oracle,
     source::{Content, Did, KEYS, Locks, Logged, SLOTS, claim},
     writes::{Write, Writes},
@@ -19,6 +20,15 @@ pub(crate) struct Tally {
     pub(crate) parked: usize,
 }
 
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, one: Self) {
+        self.writes += one.writes;
+        self.applies += one.applies;
+        self.conflicts += one.conflicts;
+        self.parked += one.parked;
+    }
+}
+
 /// A history under way.
 pub(crate) struct History {
     pub(crate) settings: Settings,
@@ -27,6 +37,8 @@ pub(crate) struct History {
     pub(crate) engines: Vec<Engine>,
     pub(crate) writes: Writes,
     clock: i64,
+    /// Whether every round is compared with the model's.
+    modelled: bool,
     /// For each table the latest truncate.
     pub(crate) truncated: [i64; 2],
 }
@@ -38,11 +50,26 @@ impl History {
         let engines = engine::engines(&settings, &mut random);
         let mut sources = vec![Source::default(); settings.sources];
         for source in &mut sources {
-            source.skew = if settings.skewed { random.below(40) as i64 } else { 0 };
+            source.skew = if settings.skewed {
+                random.below(40) as i64
+            } else {
+                0
+            };
             source.triggers = random.percent(50);
         }
         let writes = Writes::default();
-        Self { settings, random, sources, engines, writes, clock: 1, truncated: [0; 2] }
+        let modelled = seed.is_multiple_of(4) && settings.is_whole();
+        let truncated = [0; 2];
+        Self {
+            settings,
+            random,
+            sources,
+            engines,
+            writes,
+            clock: 1,
+            modelled,
+            truncated,
+        }
     }
 
     /// Runs it to its end.
@@ -85,11 +112,15 @@ impl History {
         }
         let expected = oracle.after(&self.settings, &self.sources);
         // A crash before the round is stored makes it begin again, with all of it.
-        let cuts: Vec<Lsn> = self.sources.iter().map(|s| Lsn(s.log.len() as u64)).collect();
+        let cuts: Vec<Lsn> = self
+            .sources
+            .iter()
+            .map(|s| Lsn(s.log.len() as u64))
+            .collect();
         let reachable = vec![true; self.settings.sources];
         while self.engines[0].stored.cuts != cuts {
-            for member in 0..self.settings.sources {
-                self.engines[0].feed(member, &self.sources[member], cuts[member].0 as usize);
+            for (member, cut) in cuts.iter().enumerate() {
+                self.engines[0].feed(member, &self.sources[member], cut.0 as usize);
             }
             let settings = self.settings;
             self.engines[0].round(&reachable, &settings, &mut self.random);
@@ -111,7 +142,10 @@ impl History {
             for engine in 0..self.engines.len() {
                 self.cycle(engine, true);
             }
-            let done = self.engines.iter().all(|engine| engine.is_done(&self.sources));
+            let done = self
+                .engines
+                .iter()
+                .all(|engine| engine.is_done(&self.sources));
             if round >= 10 || done {
                 let parked = |e: &Engine| e.stored.parked.iter().any(Option::is_some);
                 if done && !self.engines.iter().any(parked) {
@@ -130,14 +164,22 @@ impl History {
         for engine in &mut self.engines {
             engine.ignore_triggers();
             let resync = |parked: &Option<Parked>| matches!(parked, Some(Parked::Resync));
-            let good = engine.stored.parked.iter().position(|parked| !resync(parked)).unwrap_or(0);
+            let good = engine
+                .stored
+                .parked
+                .iter()
+                .position(|parked| !resync(parked))
+                .unwrap_or(0);
             let rows = self.sources[engine.members[good]].rows;
             for member in 0..engine.members.len() {
                 if done && resync(&engine.stored.parked[member]) {
                     let source = &mut self.sources[engine.members[member]];
                     source.rows = rows;
                     let cut = Lsn(source.log.len() as u64);
-                    let record = engine.reconciler.rejoin(member, cut).expect("all is at rest");
+                    let record = engine
+                        .reconciler
+                        .rejoin(member, cut)
+                        .expect("all is at rest");
                     engine.stored.replay(&record);
                     engine.fed[member] = source.log.len();
                 }
@@ -154,14 +196,30 @@ impl History {
             self.send(engine, member, resting);
         }
         for (member, &source) in members.iter().enumerate() {
-            let (end, fed) = (self.sources[source].log.len(), self.engines[engine].fed[member]);
+            let (end, fed) = (
+                self.sources[source].log.len(),
+                self.engines[engine].fed[member],
+            );
             if reachable[member] && end > fed {
-                let upto = if resting { end } else { fed + self.random.below(end - fed + 1) };
+                let upto = if resting {
+                    end
+                } else {
+                    fed + self.random.below(end - fed + 1)
+                };
                 self.engines[engine].feed(member, &self.sources[source], upto);
             }
         }
         let settings = self.settings;
         let engine = &mut self.engines[engine];
+        if let Some(mut model) = self
+            .modelled
+            .then(|| Model::of(engine, &settings))
+            .flatten()
+        {
+            // Rounds that a crash undoes are seen before it.
+            model.round(engine, &self.sources);
+            engine.model = Some(model);
+        }
         if engine.stored.paused.is_some() && self.random.percent(if resting { 100 } else { 20 }) {
             engine.resume(&reachable, &settings, &mut self.random);
         } else {
@@ -174,7 +232,9 @@ impl History {
         let settings = self.settings;
         let on = &self.engines[engine];
         let index = on.members[member];
-        let Some(flight) = on.reconciler.flight(member).cloned() else { return };
+        let Some(flight) = on.reconciler.flight(member).cloned() else {
+            return;
+        };
         if self.sources[index].markers[on.id] >= flight.sequence {
             return;
         }
@@ -193,7 +253,6 @@ impl History {
                 self.sources[index].last[slot] = self.writes.find(slot, origin.time);
             }
         }
-        if std::env::var("TRACE").is_ok() { eprintln!("  apply {engine}->{index} #{} {:?} left {:?}", flight.sequence, open.done.iter().map(|(k,c,o)| (super::source::slot_of(k), format!("{c:x}"), o.time, &o.path)).collect::<Vec<_>>(), open.left.iter().map(|l| (super::source::slot_of(&l.key), l.holder.as_ref().map(|h| (super::source::slot_of(&h.key), format!("{:x}", h.row.fingerprint))))).collect::<Vec<_>>()); }
         let time = self.tick(index);
         let id = self.engines[engine].id;
         self.sources[index].commit(id, flight.sequence, open, time, settings.triggers);
@@ -218,11 +277,19 @@ impl History {
         for _ in 0..[1, 1, 1, 2, 3][random.below(5)] {
             let table = random.below(settings.tables);
             let slot = table * KEYS + random.below(settings.keys);
-            let row = (time as Content) << 2 & 0x3FFF_FFFC | if settings.unique { random.below(4) as u32 } else { 0 };
+            let row = (time as Content) << 2 & 0x3FFF_FFFC
+                | if settings.unique {
+                    random.below(4) as u32
+                } else {
+                    0
+                };
             let to = table * KEYS + random.below(settings.keys);
             let did = if random.percent(settings.truncates) {
                 Did::Truncate(table)
-            } else if source.rows[slot] != 0 && source.rows[to] == 0 && random.percent(settings.moves) {
+            } else if source.rows[slot] != 0
+                && source.rows[to] == 0
+                && random.percent(settings.moves)
+            {
                 Did::Move(slot, to, source.rows[slot] & !3 ^ 1 << 29 | claim(row))
             } else if random.percent(70) {
                 Did::Put(slot, row)
@@ -230,13 +297,19 @@ impl History {
                 Did::Delete(slot)
             };
             let mut put = |source: &mut Source, slot: usize, content: Content| {
-                let content = if content == 0 { 0 } else { source.altered(content, local(settings.triggers)) };
+                let content = if content == 0 {
+                    0
+                } else {
+                    source.altered(content, local(settings.triggers))
+                };
                 source.rows[slot] = content;
                 wrote[slot] = Some(content);
                 content
             };
             match did {
-                Did::Put(slot, content) if !locks.rows[slot] && source.fits(slot, content, locks) => {
+                Did::Put(slot, content)
+                    if !locks.rows[slot] && source.fits(slot, content, locks) =>
+                {
                     let content = put(source, slot, content);
                     changes.push(Did::Put(slot, content));
                 }
@@ -245,7 +318,9 @@ impl History {
                     changes.push(did);
                 }
                 Did::Move(slot, to, content)
-                    if !locks.rows[slot] && !locks.rows[to] && fits_moved(source, slot, to, content, locks) =>
+                    if !locks.rows[slot]
+                        && !locks.rows[to]
+                        && fits_moved(source, slot, to, content, locks) =>
                 {
                     put(source, slot, 0);
                     let content = put(source, to, content);
@@ -266,20 +341,31 @@ impl History {
         for (slot, content) in wrote.into_iter().enumerate() {
             if let Some(content) = content {
                 let parent = source.last[slot].replace(self.writes.0.len());
-                self.writes.0.push(Write { slot, time, content, parent });
+                self.writes.0.push(Write {
+                    slot,
+                    time,
+                    content,
+                    parent,
+                });
             }
         }
         if !changes.is_empty() {
-            if std::env::var("TRACE").is_ok() { eprintln!("write {index} t{time} {changes:x?}"); }
             let changes = changes.into_iter().map(|did| (did, None)).collect();
-            source.log.push(Logged { time, marker: None, changes });
+            source.log.push(Logged {
+                time,
+                marker: None,
+                changes,
+            });
         }
     }
 
     /// Whether two sources' rows must be equal at rest.
     pub(crate) fn must_equal(&self, slot: usize) -> bool {
         let skips = |engine: &Engine| engine.diverged[slot] && self.settings.kind == Kind::Skip;
-        !self.engines.iter().any(|engine| skips(engine) || engine.altered[slot])
+        !self
+            .engines
+            .iter()
+            .any(|engine| skips(engine) || engine.altered[slot])
     }
 }
 

@@ -27,7 +27,10 @@ pub(crate) struct Expected(Vec<[Option<Content>; SLOTS]>);
 impl Oracle {
     pub(crate) fn before(sources: &[Source]) -> Self {
         let rows = sources.iter().map(|source| source.rows).collect();
-        Self { rows, logs: sources.iter().map(|source| source.log.len()).collect() }
+        Self {
+            rows,
+            logs: sources.iter().map(|source| source.log.len()).collect(),
+        }
     }
 
     /// What the phase that the sources have just written must end in.
@@ -38,14 +41,23 @@ impl Oracle {
         }
         let mut candidates: Vec<Vec<Last>> = vec![Vec::new(); SLOTS];
         let mut wiped = [false; 2];
-        let folded: Vec<_> = sources.iter().enumerate().map(|(i, s)| self.fold(i, s)).collect();
+        let folded: Vec<_> = sources
+            .iter()
+            .enumerate()
+            .map(|(i, s)| self.fold(i, s))
+            .collect();
         let touched = |slot: usize| folded.iter().any(|(last, _)| last[slot].is_some());
         let mut newest = vec![i64::MIN; n];
         for (source, (last, wipes)) in folded.iter().enumerate() {
             for slot in 0..SLOTS {
                 let wipe = wipes[slot / KEYS];
                 wiped[slot / KEYS] |= wipe.is_some();
-                let wipe = wipe.map(|time| Last { source, content: 0, time, moved: None });
+                let wipe = wipe.map(|time| Last {
+                    source,
+                    content: 0,
+                    time,
+                    moved: None,
+                });
                 newest[source] = newest[source].max(wipe.map_or(i64::MIN, |wipe| wipe.time));
                 let candidate = last[slot].or(wipe.filter(|_| touched(slot)));
                 newest[source] = newest[source].max(candidate.map_or(i64::MIN, |last| last.time));
@@ -65,10 +77,14 @@ impl Oracle {
                 _ => all.iter().max_by_key(|last| last.time),
             };
             let Some(best) = best else { continue };
-            let differ = all.iter().any(|c| (c.content, c.moved) != (best.content, best.moved));
+            let differ = all
+                .iter()
+                .any(|c| (c.content, c.moved) != (best.content, best.moved));
             apart[slot] = differ && settings.kind == Kind::Skip;
             winners[slot] = Some(*best);
-            let lost = all.iter().filter(|c| differ && c.content == 0 && c.moved.is_some());
+            let lost = all
+                .iter()
+                .filter(|c| differ && c.content == 0 && c.moved.is_some());
             let lost = lost.filter(|c| apart[slot] || *c != best);
             loose.extend(lost.map(|c| (slot, *c)));
         }
@@ -76,7 +92,9 @@ impl Oracle {
             let (mut old, mut delete) = (slot, delete);
             for _ in 0..SLOTS {
                 let Some(to) = delete.moved else { break };
-                let Some(there) = winners[to].filter(|there| there.source == delete.source) else { break };
+                let Some(there) = winners[to].filter(|there| there.source == delete.source) else {
+                    break;
+                };
                 if apart[to] {
                     break;
                 }
@@ -84,7 +102,12 @@ impl Oracle {
                     if there.moved == Some(old) && there.time == delete.time {
                         // It isn't that source's row any more, so no other move ends here.
                         let source = winners[slot].map_or(n, |winner| winner.source);
-                        winners[to] = Some(Last { source, content: 0, moved: None, ..there });
+                        winners[to] = Some(Last {
+                            source,
+                            content: 0,
+                            moved: None,
+                            ..there
+                        });
                         apart[to] = apart[slot];
                     }
                     break;
@@ -98,14 +121,25 @@ impl Oracle {
             None if wiped[slot / KEYS] => Some(0),
             None => Some(self.rows[source][slot]),
         };
-        Expected((0..n).map(|source| std::array::from_fn(|slot| row(source, slot))).collect())
+        Expected(
+            (0..n)
+                .map(|source| std::array::from_fn(|slot| row(source, slot)))
+                .collect(),
+        )
     }
 
     /// A source's last changes in the phase, and its last truncates.
     fn fold(&self, index: usize, source: &Source) -> ([Option<Last>; SLOTS], [Option<i64>; 2]) {
         let (mut last, mut wiped) = ([None; SLOTS], [None; 2]);
         for logged in &source.log[self.logs[index]..] {
-            let change = |content, moved| Some(Last { source: index, content, time: logged.time, moved });
+            let change = |content, moved| {
+                Some(Last {
+                    source: index,
+                    content,
+                    time: logged.time,
+                    moved,
+                })
+            };
             for (did, _) in &logged.changes {
                 match *did {
                     Did::Put(slot, content) => last[slot] = change(content, None),

@@ -78,6 +78,9 @@ pub(crate) struct Settings {
     pub(crate) limit: Option<usize>,
     /// Rows in one apply.
     pub(crate) rows: usize,
+    /// A rule to do without.
+    #[cfg(test)]
+    pub(crate) broken: Option<crate::reconcile::Mutation>,
 }
 
 impl Settings {
@@ -101,7 +104,13 @@ impl Settings {
             skewed: random.percent(20),
             phases: false,
             limit: None,
-            rows: if random.percent(20) { 1 + random.below(2) } else { 1000 },
+            rows: if random.percent(20) {
+                1 + random.below(2)
+            } else {
+                1000
+            },
+            #[cfg(test)]
+            broken: None,
         };
         match random.below(20) {
             0..5 => {}
@@ -130,6 +139,15 @@ impl Settings {
             }
         }
         settings
+    }
+
+    /// Whether no rule is taken away. The model would notice at once; what counts is whether the
+    /// sources do.
+    pub(crate) const fn is_whole(&self) -> bool {
+        #[cfg(test)]
+        return self.broken.is_none();
+        #[cfg(not(test))]
+        true
     }
 
     /// Whether changes are judged as the model does, which knows neither moves nor truncates.

@@ -28,7 +28,10 @@ pub(crate) const fn claim(row: Content) -> u32 {
 /// The key of a slot.
 pub(crate) fn key_of(slot: usize) -> Key {
     const NAMES: [[u8; 1]; KEYS] = [[b'a'], [b'b'], [b'c'], [b'd']];
-    Key::new(TableId((slot / KEYS) as u32), bytes::Bytes::from_static(&NAMES[slot % KEYS]))
+    Key::new(
+        TableId((slot / KEYS) as u32),
+        bytes::Bytes::from_static(&NAMES[slot % KEYS]),
+    )
 }
 
 /// The slot of a key; the table's number of a whole table.
@@ -40,14 +43,21 @@ pub(crate) fn slot_of(key: &Key) -> Result<usize, usize> {
 
 pub(crate) fn row_of(content: Content) -> Row {
     let payload = Blob(bytes::Bytes::copy_from_slice(&content.to_be_bytes()));
-    Row { payload, fingerprint: u64::from(content) }
+    Row {
+        payload,
+        fingerprint: u64::from(content),
+    }
 }
 
 /// What a row given back by the engine holds.
 pub(crate) fn content_of(row: Option<&Row>) -> Content {
     let Some(row) = row else { return 0 };
     let content = Content::try_from(row.fingerprint).expect("a fingerprint we made");
-    assert_eq!(row.payload.as_ref(), content.to_be_bytes(), "a row lost its payload");
+    assert_eq!(
+        row.payload.as_ref(),
+        content.to_be_bytes(),
+        "a row lost its payload"
+    );
     content
 }
 
@@ -116,7 +126,10 @@ impl Source {
         let mut plan = Vec::new();
         for (key, version) in &flight.rows {
             if random.percent(settings.locked) {
-                left.push(Left { key: key.clone(), holder: None });
+                left.push(Left {
+                    key: key.clone(),
+                    holder: None,
+                });
             } else {
                 plan.push((key, version));
             }
@@ -124,7 +137,10 @@ impl Source {
         // Without the refused row the others may not fit any more, so all begins again.
         while let Some((refused, holder)) = settings.unique.then(|| self.refused(&plan)).flatten() {
             let (key, _) = plan.remove(refused);
-            left.push(Left { key: key.clone(), holder: Some(holder) });
+            left.push(Left {
+                key: key.clone(),
+                holder: Some(holder),
+            });
         }
         let (mut rows, mut locks, mut done) = (self.rows, Locks::default(), Vec::new());
         for (key, version) in plan {
@@ -158,7 +174,14 @@ impl Source {
             let content = content_of(version.row.as_ref());
             if let Some(other) = holder(&rows, slot, content) {
                 let (key, row) = (key_of(other), row_of(rows[other]));
-                return Some((index, Holder { key, row, time: None }));
+                return Some((
+                    index,
+                    Holder {
+                        key,
+                        row,
+                        time: None,
+                    },
+                ));
             }
             rows[slot] = content;
         }
@@ -166,7 +189,14 @@ impl Source {
     }
 
     /// Commits an apply.
-    pub(crate) fn commit(&mut self, engine: usize, sequence: u64, open: Open, time: i64, triggers: Triggers) {
+    pub(crate) fn commit(
+        &mut self,
+        engine: usize,
+        sequence: u64,
+        open: Open,
+        time: i64,
+        triggers: Triggers,
+    ) {
         let mut changes = Vec::new();
         let Open { left, done, .. } = open;
         for (key, content, origin) in done {
@@ -186,7 +216,9 @@ impl Source {
             };
             changes.push((did, Some(origin)));
         }
-        let fires = changes.iter().any(|(did, _)| matches!(did, Did::Put(slot, _) if *slot < KEYS));
+        let fires = changes
+            .iter()
+            .any(|(did, _)| matches!(did, Did::Put(slot, _) if *slot < KEYS));
         if self.triggers && triggers == Triggers::Beside && fires {
             self.altered += 1;
             self.rows[BESIDE] = (time as u32) << 2 | ALTERED;
@@ -194,7 +226,11 @@ impl Source {
         }
         self.markers[engine] = sequence;
         let marker = Some((engine, Marker { sequence, left }));
-        self.log.push(Logged { time, marker, changes });
+        self.log.push(Logged {
+            time,
+            marker,
+            changes,
+        });
     }
 
     /// What a row becomes when it is written.
@@ -211,25 +247,39 @@ impl Source {
 
     /// Whether a row may be written beside the others.
     pub(crate) fn fits(&self, slot: usize, content: Content, locks: &Locks) -> bool {
-        holder(&self.rows, slot, content).is_none() && holder(&locks.written, slot, content).is_none()
+        holder(&self.rows, slot, content).is_none()
+            && holder(&locks.written, slot, content).is_none()
     }
 
     /// A transaction of the log as the stream shows it to an engine.
     pub(crate) fn transaction(&self, index: usize, engine: usize) -> Transaction {
-        let Logged { time, marker, changes } = &self.log[index];
+        let Logged {
+            time,
+            marker,
+            changes,
+        } = &self.log[index];
         let marker = marker.as_ref().filter(|(by, _)| *by == engine);
         let changes = changes.iter().map(|(did, origin)| {
             let (key, op) = match *did {
                 Did::Put(slot, content) => (key_of(slot), Op::Put(row_of(content))),
                 Did::Delete(slot) => (key_of(slot), Op::Delete),
-                Did::Move(slot, to, content) => {
-                    (key_of(slot), Op::Move { to: key_of(to), row: row_of(content) })
-                }
+                Did::Move(slot, to, content) => (
+                    key_of(slot),
+                    Op::Move {
+                        to: key_of(to),
+                        row: row_of(content),
+                    },
+                ),
                 Did::Truncate(table) => (Key::whole(TableId(table as u32)), Op::Truncate),
             };
             // An own apply's origins are known already, and a trigger's work has none.
             let origin = origin.clone().filter(|_| marker.is_none());
-            Change { key, op, previous: None, origin }
+            Change {
+                key,
+                op,
+                previous: None,
+                origin,
+            }
         });
         Transaction {
             end: Lsn(index as u64 + 1),
@@ -244,5 +294,7 @@ impl Source {
 fn holder(rows: &[Content; SLOTS], slot: usize, content: Content) -> Option<usize> {
     let table = slot / KEYS * KEYS;
     let has = |other: &usize| *other != slot && claim(rows[*other]) == claim(content);
-    (claim(content) != 0).then(|| (table..table + KEYS).find(has)).flatten()
+    (claim(content) != 0)
+        .then(|| (table..table + KEYS).find(has))
+        .flatten()
 }

@@ -21,7 +21,9 @@ pub(crate) struct Writes(pub(crate) Vec<Write>);
 impl Writes {
     /// The write of a row that a version came from.
     pub(crate) fn find(&self, slot: usize, time: i64) -> Option<usize> {
-        self.0.iter().rposition(|write| write.slot == slot && write.time == time)
+        self.0
+            .iter()
+            .rposition(|write| write.slot == slot && write.time == time)
     }
 
     /// A write of `slot` that had seen the write `winner`, directly or through others.
@@ -40,7 +42,12 @@ impl Writes {
     /// against it.
     pub(crate) fn undisputed(&self, slot: usize) -> Option<&Write> {
         let mut before = None;
-        for (index, write) in self.0.iter().enumerate().filter(|(_, write)| write.slot == slot) {
+        for (index, write) in self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, write)| write.slot == slot)
+        {
             if write.parent != before {
                 return None;
             }
@@ -51,6 +58,9 @@ impl Writes {
 
     /// The latest write of a row.
     pub(crate) fn latest(&self, slot: usize) -> Option<&Write> {
-        self.0.iter().filter(|write| write.slot == slot).max_by_key(|write| write.time)
+        self.0
+            .iter()
+            .filter(|write| write.slot == slot)
+            .max_by_key(|write| write.time)
     }
 }
