@@ -28,8 +28,7 @@ mod writes;
 pub(crate) use engine::Engine;
 pub(crate) use history::{History, Tally};
 pub(crate) use random::Random;
-pub(crate) use runs::Failure;
 #[allow(unused_imports, reason = "the test suite and the example use one each")]
-pub(crate) use runs::{replay, run};
+pub(crate) use runs::{Failure, replay, run};
 pub(crate) use settings::{Kind, Settings, Topology, Triggers};
 pub(crate) use source::Source;
