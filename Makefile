@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench build install
+.PHONY: help demo test lint docs bench simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -33,6 +33,9 @@ bench: install ## measure speed and latency beside PostgreSQL's own tools
 	cargo build --release --workspace --example bench
 	cargo build --release --workspace
 	$(TARGET)/release/examples/bench
+
+simulate: ## run a million histories of several sources, or COUNT from SEED on, of one STRATEGY
+	cargo run --release -p tahr --example simulate -- $(or $(COUNT),1000000) $(or $(SEED),0) $(STRATEGY)
 
 build: install ## build everything, for debugging
 	cargo build --workspace

@@ -23,6 +23,7 @@ pub mod log;
 pub mod pgoutput;
 pub mod plugin;
 pub mod progress;
+pub mod reconcile;
 pub mod record;
 pub mod shutdown;
 pub mod source;

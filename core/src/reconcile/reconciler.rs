@@ -1,0 +1,224 @@
+//! The reconciler: what the engine talks to.
+
+use tahr_plugin_api::Lsn;
+
+use super::{
+    Flight, Mutation, Parked, Record, Round, Rules, State, Transaction, UnknownMarker,
+    settle::settle, sight::Sight, verdicts::Verdicts, window::Window,
+};
+
+/// Reconciles the sources of one sync. It does nothing by itself: transactions go in, rounds come
+/// out, and the same input always gives the same output.
+#[derive(Debug)]
+pub struct Reconciler {
+    rules: Rules,
+    state: State,
+    windows: Vec<Window>,
+}
+
+/// A source can't join again while anything is unsettled among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAtRest;
+
+impl std::fmt::Display for NotAtRest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the other sources are still owed changes")
+    }
+}
+
+impl std::error::Error for NotAtRest {}
+
+impl Reconciler {
+    /// Begins, or goes on, with what is stored. Every stream is to be read from its
+    /// [cut](State::cuts), and every [flight](Self::flight) looked after: it may have been applied,
+    /// or not, when the state was stored.
+    ///
+    /// # Panics
+    ///
+    /// When the state is of another number of members than the rules.
+    #[must_use]
+    pub fn new(rules: Rules, state: State) -> Self {
+        assert_eq!(
+            rules.members.len(),
+            state.cuts.len(),
+            "rules and state of different syncs"
+        );
+        let windows = vec![Window::default(); state.cuts.len()];
+        Self {
+            rules,
+            state,
+            windows,
+        }
+    }
+
+    /// What is to be remembered.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Takes other rules from the next round on: a strategy that gets a paused sync going again, or
+    /// one that was changed in the config. The members stay.
+    pub fn set_rules(&mut self, rules: Rules) {
+        assert_eq!(
+            rules.members, self.rules.members,
+            "the members of a sync stay"
+        );
+        self.rules = rules;
+    }
+
+    /// Takes in the next transaction of a source's stream. Nothing is judged before the next
+    /// [`round`](Self::round).
+    ///
+    /// # Errors
+    ///
+    /// When the transaction is an apply that this state didn't send: the source is to be parked.
+    pub fn observe(&mut self, source: usize, next: Transaction) -> Result<(), UnknownMarker> {
+        let mut next = next;
+        if self.rules.breaks(Mutation::ArrivalTime) {
+            next.changes
+                .iter_mut()
+                .for_each(|change| change.origin = None);
+        }
+        if self.state.parked[source] == Some(Parked::Resync) {
+            return Ok(());
+        }
+        let flight = self.state.flights[source].as_ref();
+        self.windows[source].push(source, self.rules.members[source], flight, next)
+    }
+
+    /// Forgets what was taken in of a source since its cut, since its stream begins there again.
+    pub fn rewind(&mut self, source: usize) {
+        self.windows[source] = Window::default();
+    }
+
+    /// Keys in a source's window: when it is large, a round is due.
+    #[must_use]
+    pub fn window_len(&self, source: usize) -> usize {
+        self.windows[source].len()
+    }
+
+    /// The apply to be sent to a source, again if need be, until its checkpoint row has the apply's
+    /// number.
+    #[must_use]
+    pub fn flight(&self, source: usize) -> Option<&Flight> {
+        self.state.flights[source].as_ref()
+    }
+
+    /// Judges everything taken in, and begins applies to the sources that are `reachable`.
+    ///
+    /// The state has changed when this returns. When its record can't be stored, this reconciler is
+    /// to be dropped, and another made of what is stored: then the round never happened.
+    ///
+    /// A paused sync has empty rounds.
+    pub fn round(&mut self, reachable: &[bool]) -> Round {
+        let Self {
+            rules,
+            state,
+            windows,
+        } = self;
+        if state.paused.is_some() {
+            return Round::default();
+        }
+        let mut sight = Sight::new(rules, state, windows);
+        let refused: Vec<usize> = sight.refused.iter().map(|(source, ..)| *source).collect();
+        let verdicts = match Verdicts::new(&mut sight) {
+            Ok(verdicts) => verdicts,
+            Err(pause) => {
+                let record = Record {
+                    paused: Some(Some(pause)),
+                    ..Record::default()
+                };
+                state.replay(&record);
+                return Round {
+                    record,
+                    ..Round::default()
+                };
+            }
+        };
+        let mut round = settle(&sight, verdicts, reachable);
+        let Sight {
+            taking, parking, ..
+        } = sight;
+        for (source, window) in windows.iter_mut().enumerate() {
+            if taking[source] {
+                let window = std::mem::take(window);
+                round
+                    .record
+                    .cuts
+                    .extend(window.end.map(|end| (source, end)));
+                round.record.landed.extend(window.shown.map(|_| source));
+            } else if state.flights[source].is_some() && window.len() > rules.limits.owed {
+                // Its marker doesn't come, and what comes instead can't all be remembered.
+                round.record.parked.push((source, Some(Parked::Resync)));
+                *window = Window::default();
+            }
+        }
+        for (source, effects) in parking {
+            round
+                .record
+                .parked
+                .push((source, Some(Parked::Effects(effects))));
+        }
+        state.replay(&round.record);
+        round.begin(rules, state, reachable, &refused);
+        round
+    }
+
+    /// Lets a paused sync go on. The conflict it paused at is judged again, by the present rules.
+    pub fn resume(&mut self) -> Record {
+        self.step(Record {
+            paused: Some(None),
+            ..Record::default()
+        })
+    }
+
+    /// Lets a source that triggers parked take part again: its apply is judged by the present rules.
+    pub fn unpark(&mut self, source: usize) -> Record {
+        match self.state.parked[source] {
+            Some(Parked::Effects(_)) => self.step(Record {
+                parked: vec![(source, None)],
+                ..Record::default()
+            }),
+            _ => Record::default(),
+        }
+    }
+
+    /// Parks a source for a resync: what it is owed is forgotten.
+    pub fn park(&mut self, source: usize) -> Record {
+        self.windows[source] = Window::default();
+        self.step(Record {
+            parked: vec![(source, Some(Parked::Resync))],
+            ..Record::default()
+        })
+    }
+
+    /// Lets a source take part again that holds, at `cut`, the rows which the others hold at theirs.
+    ///
+    /// # Errors
+    ///
+    /// While the others don't all hold the same.
+    pub fn rejoin(&mut self, source: usize, cut: Lsn) -> Result<Record, NotAtRest> {
+        if !self.state.is_at_rest() {
+            return Err(NotAtRest);
+        }
+        self.windows[source] = Window::default();
+        let (cuts, parked) = (vec![(source, cut)], vec![(source, None)]);
+        Ok(self.step(Record {
+            cuts,
+            parked,
+            ..Record::default()
+        }))
+    }
+
+    fn step(&mut self, record: Record) -> Record {
+        self.state.replay(&record);
+        record
+    }
+}

@@ -1,0 +1,247 @@
+//! The state: all that reconciling remembers between rounds, and nothing that is settled.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+use serde::{Deserialize, Serialize};
+use tahr_plugin_api::Lsn;
+
+use super::{Effect, Key, Version, pairs};
+
+/// What is remembered of an unsettled key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The standing winner.
+    pub version: Version,
+    /// The members that are owed it, a bit each.
+    pub owed: u64,
+    /// Set by `skip`: those that aren't owed anything need not hold the standing winner.
+    pub mixed: bool,
+    /// Members that are owed a row of their own instead, which an apply has overwritten.
+    pub own: Vec<(usize, Version)>,
+}
+
+impl Entry {
+    /// Whether member `source` is owed this key.
+    #[must_use]
+    pub const fn owes(&self, source: usize) -> bool {
+        self.owed >> source & 1 == 1
+    }
+
+    /// What member `source` is owed, if it is.
+    #[must_use]
+    pub fn version_for(&self, source: usize) -> &Version {
+        self.own
+            .iter()
+            .find(|(own, _)| *own == source)
+            .map_or(&self.version, |(_, v)| v)
+    }
+}
+
+/// An apply whose marker has not been seen yet: one transaction, to be sent until the source's
+/// checkpoint row has its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flight {
+    /// The apply's number, which its first statement writes.
+    pub sequence: u64,
+    /// What to write, in the order of locking. A whole table is truncated before its rows.
+    #[serde(with = "pairs")]
+    pub rows: BTreeMap<Key, Version>,
+}
+
+/// Why a source takes no part until a person acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parked {
+    /// Its triggers changed what was applied. It goes on owing and being owed.
+    Effects(Vec<Effect>),
+    /// It was owed too much, which is forgotten; it needs a copy of another source.
+    Resync,
+}
+
+/// Why the sync is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// The key in conflict.
+    pub key: Key,
+    /// What `abort` or custom code said about it.
+    pub reason: String,
+}
+
+/// All that is remembered between rounds. Stored in full once, and then by
+/// [`Record`](super::Record)s.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
+pub struct State {
+    /// The number of the last apply.
+    pub sequence: u64,
+    /// For each member, up to where its stream has been judged. Reading goes on there.
+    pub cuts: Vec<Lsn>,
+    /// The unsettled keys.
+    #[serde(with = "pairs")]
+    pub entries: BTreeMap<Key, Entry>,
+    /// For each member the apply that is on its way.
+    pub flights: Vec<Option<Flight>>,
+    /// For each member why it takes no part, if so.
+    pub parked: Vec<Option<Parked>>,
+    /// Why the sync is paused, if so.
+    pub paused: Option<Pause>,
+    /// For each member the last key of its last apply, when that couldn't take all it is owed.
+    pub(super) sent: Vec<Option<Key>>,
+    /// For each member the keys it is owed: found in `entries` too, but not as fast.
+    #[serde(skip)]
+    pub(super) owed: Vec<BTreeSet<Key>>,
+}
+
+/// A state as it is stored.
+#[derive(Deserialize)]
+struct Stored {
+    sequence: u64,
+    cuts: Vec<Lsn>,
+    #[serde(with = "pairs")]
+    entries: BTreeMap<Key, Entry>,
+    flights: Vec<Option<Flight>>,
+    parked: Vec<Option<Parked>>,
+    paused: Option<Pause>,
+    sent: Vec<Option<Key>>,
+}
+
+impl From<Stored> for State {
+    fn from(stored: Stored) -> Self {
+        let Stored {
+            sequence,
+            cuts,
+            entries,
+            flights,
+            parked,
+            paused,
+            sent,
+        } = stored;
+        let owed = (0..cuts.len())
+            .map(|i| {
+                entries
+                    .iter()
+                    .filter(|(_, e)| e.owes(i))
+                    .map(|(k, _)| k.clone())
+                    .collect()
+            })
+            .collect();
+        Self {
+            sequence,
+            cuts,
+            entries,
+            flights,
+            parked,
+            paused,
+            sent,
+            owed,
+        }
+    }
+}
+
+impl State {
+    /// The state of a new sync whose members hold the same rows at these cuts.
+    #[must_use]
+    pub fn new(cuts: Vec<Lsn>) -> Self {
+        let n = cuts.len();
+        Self {
+            cuts,
+            flights: vec![None; n],
+            parked: vec![None; n],
+            sent: vec![None; n],
+            owed: vec![BTreeSet::new(); n],
+            ..Self::default()
+        }
+    }
+
+    /// How many keys member `source` is owed.
+    #[must_use]
+    pub fn owed(&self, source: usize) -> usize {
+        self.owed[source].len()
+    }
+
+    /// Whether nothing is on its way or owed: all members hold the same rows at their cuts, except
+    /// where keys were noted as diverged.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.entries.is_empty() && self.flights.iter().all(Option::is_none)
+    }
+
+    /// Whether `source` is owed `key` itself.
+    pub(super) fn owes(&self, key: &Key, source: usize) -> bool {
+        self.entries
+            .get(key)
+            .is_some_and(|entry| entry.owes(source))
+    }
+
+    /// Replaces what is remembered of a key.
+    pub(super) fn set(&mut self, key: &Key, entry: Option<Entry>) {
+        let before = self.entries.get(key).map_or(0, |entry| entry.owed);
+        let after = entry.as_ref().map_or(0, |entry| entry.owed);
+        for (source, owed) in self.owed.iter_mut().enumerate() {
+            match (before >> source & 1, after >> source & 1) {
+                (0, 1) => _ = owed.insert(key.clone()),
+                (1, 0) => _ = owed.remove(key),
+                _ => {}
+            }
+        }
+        match entry {
+            Some(entry) => _ = self.entries.insert(key.clone(), entry),
+            None => _ = self.entries.remove(key),
+        }
+    }
+
+    /// Puts the next `count` keys that `source` is owed into an apply.
+    pub(super) fn begin(&mut self, source: usize, sequence: u64, count: usize) {
+        let owed = &self.owed[source];
+        // A key that is left out each time must not hold up those behind it.
+        let from = self.sent[source]
+            .as_ref()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let before = self.sent[source]
+            .iter()
+            .flat_map(|last| owed.range(..=last));
+        let next = owed.range((from, Bound::Unbounded)).chain(before);
+        let keys: Vec<&Key> = next.take(count).collect();
+        let last = keys
+            .last()
+            .filter(|_| count < owed.len())
+            .map(|key| Key::clone(key));
+        let row = |key: &Key| {
+            self.entries
+                .get(key)
+                .map(|entry| entry.version_for(source).clone())
+        };
+        let rows = keys
+            .iter()
+            .filter_map(|&key| Some((key.clone(), row(key)?)))
+            .collect();
+        self.flights[source] = Some(Flight { sequence, rows });
+        self.sent[source] = last;
+        self.sequence = self.sequence.max(sequence);
+    }
+
+    /// Forgets what `source` is owed and what is on its way there: it will be copied anew.
+    pub(super) fn forget(&mut self, source: usize) {
+        for key in std::mem::take(&mut self.owed[source]) {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.owed &= !(1 << source);
+                entry.own.retain(|(own, _)| *own != source);
+                if entry.owed == 0 {
+                    let moved = entry.version.moved.take();
+                    self.entries.remove(&key);
+                    // The row that moved away stayed because of this key only.
+                    if let Some(to) =
+                        moved.filter(|to| self.entries.get(to).is_some_and(|e| e.owed == 0))
+                    {
+                        self.entries.remove(&to);
+                    }
+                }
+            }
+        }
+        self.flights[source] = None;
+        self.parked[source] = Some(Parked::Resync);
+    }
+}
