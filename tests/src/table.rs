@@ -7,6 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::database::{Database, Row};
+use crate::oracle::OracleStandIn;
 use crate::redis::RedisDatabase;
 
 /// How many differences a report shows.
@@ -51,6 +52,12 @@ impl Rows {
     /// field is a missing value.
     pub fn redis(database: &RedisDatabase, prefix: &str, fields: &[&str]) -> Result<Self, String> {
         database.hashes(prefix, fields).map(Self::new)
+    }
+
+    /// What a query on an Oracle database answers, or the server's error, as the `oracle` crate writes
+    /// it.
+    pub fn oracle(database: &OracleStandIn, query: &str) -> Result<Self, String> {
+        database.try_query(query).map(Self::new)
     }
 
     /// How many rows there are.

@@ -187,7 +187,7 @@ fn part<T: Copy>(all: &[T], start: i128, length: i128) -> Vec<T> {
             _ => return Vec::new(),
         },
     };
-    let length = usize::try_from(length).unwrap_or(0);
+    let length = usize::try_from(length.max(0)).unwrap_or(usize::MAX);
     all.iter().skip(from).take(length).copied().collect()
 }
 

@@ -59,7 +59,7 @@ impl Definitions<'_> {
         }
         self.connection.execute("INSERT INTO ora_tables (name) VALUES (?)", [&name.name])?;
         let id = self.connection.last_insert_rowid();
-        self.connection.execute_batch(&format!("CREATE TABLE t{id} (nothing)"))?;
+        self.connection.execute_batch(&format!("CREATE TABLE t{id} (empty)"))?;
         for column in columns {
             self.add_column(id, column)?;
         }

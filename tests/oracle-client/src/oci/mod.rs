@@ -7,7 +7,6 @@
 //! What ODPI-C knows but the `oracle` crate can't reach, or a writer never does (objects, queues,
 //! pools, SODA), isn't here: ODPI-C then says DPI-1049 with the name of the function.
 #![expect(unsafe_code, reason = "a C library takes and gives pointers")]
-#![expect(non_snake_case, reason = "the names are those of Oracle's library")]
 #![expect(unreachable_pub, reason = "exported by name, not by path")]
 
 mod attributes;

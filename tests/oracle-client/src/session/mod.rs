@@ -78,6 +78,7 @@ impl Session {
         let connection = Connection::open(&address.file)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.busy_timeout(Duration::ZERO)?;
+        connection.pragma_update(None, "case_sensitive_like", true)?;
         let settings = Arc::new(Mutex::new(Settings::new(address)));
         register(&connection, &settings)?;
         let control = Control {
@@ -102,13 +103,18 @@ impl Session {
     /// Makes a new file a database.
     fn prepare_file(&mut self) -> Result<()> {
         let started = Instant::now();
+        let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'ora_tables'";
+        if self.patiently(started, |connection| connection.prepare(sql)?.exists([]))? {
+            self.connection.execute_batch("PRAGMA synchronous = OFF")?;
+            return Ok(());
+        }
         self.patiently(started, |connection| {
             // What a killed process has written is in the file still: nothing here outlives the machine.
             connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
         })?;
         self.patiently(started, |connection| connection.execute_batch("BEGIN IMMEDIATE"))?;
-        let exists = self.connection.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'ora_tables'")?.exists([])?;
-        if !exists {
+        // Another session may have been first.
+        if !self.connection.prepare(sql)?.exists([])? {
             create(&self.connection)?;
         }
         self.connection.execute_batch("COMMIT")?;

@@ -203,22 +203,6 @@ pub(crate) enum Block {
 }
 
 impl Statement {
-    /// OCI's number for the type of statement.
-    pub(crate) fn oci_type(&self) -> u16 {
-        match self {
-            Self::Query(_) => 1,
-            Self::Update { .. } => 2,
-            Self::Delete { .. } => 3,
-            Self::Insert { .. } => 4,
-            Self::CreateTable { .. } | Self::CreateIndex { .. } => 5,
-            Self::DropTable { .. } | Self::DropIndex(_) => 6,
-            Self::AlterTable { .. } | Self::AlterSession(_) => 7,
-            Self::Block(_) => 8,
-            Self::Merge(_) => 16,
-            Self::Lock { .. } | Self::Commit | Self::Rollback | Self::Truncate(_) | Self::Comment => 0,
-        }
-    }
-
     /// Whether it commits before it begins and when it has ended.
     pub(crate) fn is_definition(&self) -> bool {
         matches!(
