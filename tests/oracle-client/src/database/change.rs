@@ -9,7 +9,7 @@ use super::plan::{
 };
 use super::rows::Rows;
 use super::select::split_row_number;
-use super::translate::Translator;
+use super::translate::{Translator, check_conversion};
 use crate::error::{OraError, Result};
 use crate::sql::tree::{Assignment, Expr, Name, Query, Rows as TreeRows, Statement};
 use crate::value::{Kind, Value};
@@ -156,7 +156,10 @@ impl InsertPlan {
             let error = if query.columns.len() < targets.len() { (947, "not enough values") } else { (913, "too many values") };
             return Err(OraError::new(error.0, error.1));
         }
-        let kinds = query.columns.iter().map(|column| column.data_type.kind()).collect();
+        let kinds: Vec<Kind> = query.columns.iter().map(|column| column.data_type.kind()).collect();
+        for (at, kind) in targets.iter().zip(&kinds) {
+            check_conversion(*kind, table.columns[*at].data_type.kind())?;
+        }
         let inputs = (0..targets.len()).map(Input::Read).collect();
         let reading = Some(reading(translator, query.sql, kinds));
         Ok(Self { table, targets, inputs, reading })

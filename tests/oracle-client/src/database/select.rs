@@ -106,7 +106,9 @@ impl Translator<'_> {
                 at += 1;
             }
         }
-        Ok(format!(" FROM (SELECT {}{tail}{limit}) AS {alias}", named.join(", ")))
+        // Else SQLite would sort before it counts: any rows are the first, to it.
+        let rows = format!("WITH w AS MATERIALIZED (SELECT {}{tail}{limit}) SELECT * FROM w", named.join(", "));
+        Ok(format!(" FROM ({rows}) AS {alias}"))
     }
 
     /// `LIMIT n`

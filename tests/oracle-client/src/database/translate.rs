@@ -147,14 +147,7 @@ impl<'a> Translator<'a> {
         if from == to || from == Kind::Null {
             return Ok(value.sql.clone());
         }
-        let is_possible = from == Kind::Text
-            || to == Kind::Text && from != Kind::Blob
-            || from.is_numeric() && to.is_numeric()
-            || from.is_time() && to.is_time()
-            || matches!((from, to), (Kind::Raw, Kind::Blob) | (Kind::Blob, Kind::Raw));
-        if !is_possible {
-            return Err(inconsistent(to, from));
-        }
+        check_conversion(from, to)?;
         Ok(format!("ora_as('{}', '{}', {})", from.letter(), to.letter(), value.sql))
     }
 
@@ -348,6 +341,18 @@ impl<'a> Translator<'a> {
         };
         Ok(Typed { sql: query.sql, data_type: column.data_type, kind: column.data_type.kind() })
     }
+}
+
+/// ORA-00932, where no value of a kind is one of another.
+pub(super) fn check_conversion(from: Kind, to: Kind) -> Result<()> {
+    let is_possible = from == to
+        || from == Kind::Null
+        || from == Kind::Text
+        || to == Kind::Text && from != Kind::Blob
+        || from.is_numeric() && to.is_numeric()
+        || from.is_time() && to.is_time()
+        || matches!((from, to), (Kind::Raw, Kind::Blob) | (Kind::Blob, Kind::Raw));
+    if is_possible { Ok(()) } else { Err(inconsistent(to, from)) }
 }
 
 /// The kind of several results: that of the first that is not NULL, or a LOB's if one is.

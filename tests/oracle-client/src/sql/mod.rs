@@ -65,21 +65,19 @@ pub(crate) struct Outline {
 /// Looks at a statement's first word and its binds.
 pub(crate) fn outline(sql: &str) -> Outline {
     let tokens = tokens::tokens(sql).unwrap_or_default();
-    let oci_type = match tokens.first() {
-        Some((tokens::Token::Word(word), _)) => match word.as_str() {
-            "SELECT" | "WITH" => 1,
-            "UPDATE" => 2,
-            "DELETE" => 3,
-            "INSERT" => 4,
-            "CREATE" => 5,
-            "DROP" => 6,
-            "ALTER" => 7,
-            "BEGIN" => 8,
-            "DECLARE" => 9,
-            "CALL" => 10,
-            "MERGE" => 16,
-            _ => 0,
-        },
+    let first = sql.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    let oci_type = match first.to_uppercase().as_str() {
+        "SELECT" | "WITH" => 1,
+        "UPDATE" => 2,
+        "DELETE" => 3,
+        "INSERT" => 4,
+        "CREATE" => 5,
+        "DROP" => 6,
+        "ALTER" => 7,
+        "BEGIN" => 8,
+        "DECLARE" => 9,
+        "CALL" => 10,
+        "MERGE" => 16,
         _ => 0,
     };
     let mut binds: Vec<Name> = Vec::new();
