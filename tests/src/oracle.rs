@@ -70,7 +70,10 @@ impl OracleStandIn {
     /// …. Counted from now on, over all sessions; the stand-in's `faults.rs` has all of it.
     pub fn order_fault(&self, line: &str) {
         use std::io::Write as _;
-        let file = fs::OpenOptions::new().create(true).append(true).open(self.beside("faults"));
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.beside("faults"));
         let mut file = file.expect("open the faults");
         file.lock().expect("lock the faults");
         writeln!(file, "{line}").expect("order a fault");
@@ -105,7 +108,8 @@ impl OracleStandIn {
 
     /// A new session.
     pub fn connect(&self) -> Connection {
-        self.try_connect(PASSWORD).unwrap_or_else(|error| panic!("connect to the stand-in: {error}"))
+        self.try_connect(PASSWORD)
+            .unwrap_or_else(|error| panic!("connect to the stand-in: {error}"))
     }
 
     /// A new session with some password, or the error.
@@ -117,13 +121,18 @@ impl OracleStandIn {
     /// Runs a statement without parameters and commits.
     pub fn execute(&self, sql: &str) {
         let session = self.connect();
-        session.execute(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        session.commit().unwrap_or_else(|error| panic!("commit: {error}"));
+        session
+            .execute(sql, &[])
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        session
+            .commit()
+            .unwrap_or_else(|error| panic!("commit: {error}"));
     }
 
     /// The rows of a query as text, as the `oracle` crate writes it.
     pub fn query(&self, sql: &str) -> Vec<Row> {
-        self.try_query(sql).unwrap_or_else(|error| panic!("{error}"))
+        self.try_query(sql)
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// As [`query`](Self::query), giving the error.
@@ -133,7 +142,12 @@ impl OracleStandIn {
             let mut rows = Vec::new();
             for row in session.query(sql, &[])? {
                 let row = row?;
-                rows.push(row.sql_values().iter().map(oracle::SqlValue::get).collect::<oracle::Result<_>>()?);
+                rows.push(
+                    row.sql_values()
+                        .iter()
+                        .map(oracle::SqlValue::get)
+                        .collect::<oracle::Result<_>>()?,
+                );
             }
             Ok(rows)
         };

@@ -38,7 +38,9 @@ impl OraError {
             3114 => "not connected to ORACLE",
             3135 => "connection lost contact",
             3156 => "OCI call timed out",
-            12514 => "TNS:listener does not currently know of service requested in connect descriptor",
+            12514 => {
+                "TNS:listener does not currently know of service requested in connect descriptor"
+            }
             12541 => "TNS:no listener",
             12899 => {
                 "value too large for column \"TAHR\".\"INJECTED\".\"INJECTED\" (actual: 2, maximum: 1)"
@@ -46,13 +48,19 @@ impl OraError {
             _ => "injected",
         };
         let mut error = Self::new(code, message);
-        error.is_fatal = matches!(code, 28 | 1012 | 1089 | 1092 | 3113 | 3114 | 3135 | 12537 | 12570);
+        error.is_fatal = matches!(
+            code,
+            28 | 1012 | 1089 | 1092 | 3113 | 3114 | 3135 | 12537 | 12570
+        );
         error
     }
 
     /// SQL that this stand-in does not know. Oracle might.
     pub(crate) fn unknown(what: impl fmt::Display) -> Self {
-        Self::new(900, format!("invalid SQL statement (not known to the stand-in: {what})"))
+        Self::new(
+            900,
+            format!("invalid SQL statement (not known to the stand-in: {what})"),
+        )
     }
 }
 

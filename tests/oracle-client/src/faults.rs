@@ -54,7 +54,11 @@ impl Faults {
         if !self.path.exists() {
             return None;
         }
-        let mut file = OpenOptions::new().read(true).write(true).open(&self.path).ok()?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&self.path)
+            .ok()?;
         file.lock().ok()?;
         let mut text = String::new();
         file.read_to_string(&mut text).ok()?;
@@ -98,7 +102,11 @@ fn count(line: &str, call: &str, statement: &str) -> Counted {
         return Counted::Not;
     };
     let (what, within) = rest.split_once(" in ").unwrap_or((rest, ""));
-    let (true, Ok(count), true) = (found == call, count.parse::<u32>(), statement.contains(within)) else {
+    let (true, Ok(count), true) = (
+        found == call,
+        count.parse::<u32>(),
+        statement.contains(within),
+    ) else {
         return Counted::Not;
     };
     if count > 1 {
@@ -106,13 +114,20 @@ fn count(line: &str, call: &str, statement: &str) -> Counted {
     }
     let mut words = what.split_ascii_whitespace();
     match (words.next(), words.next()) {
-        (Some("wait"), Some(milliseconds)) => {
-            Counted::Due(Fault::Wait(Duration::from_millis(milliseconds.parse().unwrap_or(0))))
-        }
+        (Some("wait"), Some(milliseconds)) => Counted::Due(Fault::Wait(Duration::from_millis(
+            milliseconds.parse().unwrap_or(0),
+        ))),
         (Some(code), after) => {
-            let code = code.strip_prefix("ORA-").and_then(|code| code.parse().ok()).unwrap_or(600);
+            let code = code
+                .strip_prefix("ORA-")
+                .and_then(|code| code.parse().ok())
+                .unwrap_or(600);
             let error = OraError::of_code(code);
-            Counted::Due(if after == Some("after") { Fault::After(error) } else { Fault::Before(error) })
+            Counted::Due(if after == Some("after") {
+                Fault::After(error)
+            } else {
+                Fault::Before(error)
+            })
         }
         _ => Counted::Not,
     }
@@ -126,10 +141,16 @@ mod tests {
     fn a_line_is_counted_down_and_then_removed() {
         let database = std::env::temp_dir().join(format!("tahr-faults-{}.db", std::process::id()));
         let faults = Faults::of(&database);
-        std::fs::write(&faults.path, "commit 2 ORA-03113 after\nexecute 1 ORA-00060 in MERGE\n").unwrap();
+        std::fs::write(
+            &faults.path,
+            "commit 2 ORA-03113 after\nexecute 1 ORA-00060 in MERGE\n",
+        )
+        .unwrap();
         assert_eq!(faults.at("execute", "INSERT INTO t"), None);
         assert_eq!(faults.at("commit", ""), None);
-        assert!(matches!(faults.at("execute", "MERGE INTO t"), Some(Fault::Before(error)) if error.code == 60));
+        assert!(
+            matches!(faults.at("execute", "MERGE INTO t"), Some(Fault::Before(error)) if error.code == 60)
+        );
         assert!(matches!(faults.at("commit", ""), Some(Fault::After(error)) if error.is_fatal));
         assert_eq!(faults.at("commit", ""), None);
         std::fs::remove_file(&faults.path).unwrap();

@@ -6,34 +6,76 @@ use crate::{refused, rows, scene};
 fn of_equal_rows_one_can_be_deleted() {
     let (_database, session) = scene(&["CREATE TABLE log (line VARCHAR2(10), level_ NUMBER)"]);
     for _ in 0..3 {
-        session.execute("INSERT INTO log VALUES ('x', NULL)", &[]).unwrap();
+        session
+            .execute("INSERT INTO log VALUES ('x', NULL)", &[])
+            .unwrap();
     }
     let delete = "DELETE FROM log WHERE line = :1 AND level_ IS NULL AND ROWNUM = 1";
-    assert_eq!(session.execute(delete, &[&"x"]).unwrap().row_count().unwrap(), 1);
+    assert_eq!(
+        session
+            .execute(delete, &[&"x"])
+            .unwrap()
+            .row_count()
+            .unwrap(),
+        1
+    );
     let update = "UPDATE log SET line = 'y' WHERE line = 'x' AND ROWNUM <= 1";
-    assert_eq!(session.execute(update, &[]).unwrap().row_count().unwrap(), 1);
-    assert_eq!(rows(&session, "SELECT line FROM log ORDER BY line"), ["x", "y"]);
+    assert_eq!(
+        session.execute(update, &[]).unwrap().row_count().unwrap(),
+        1
+    );
+    assert_eq!(
+        rows(&session, "SELECT line FROM log ORDER BY line"),
+        ["x", "y"]
+    );
 }
 
 #[test]
 fn empty_text_is_null() {
-    let (_database, session) = scene(&["CREATE TABLE t (a VARCHAR2(5), b RAW(5), c VARCHAR2(5) DEFAULT 'd', d CLOB)"]);
-    session.execute("INSERT INTO t (a, b, d) VALUES (:1, :2, :3)", &[&"", &b"".as_slice(), &""]).unwrap();
-    session.execute("INSERT INTO t VALUES ('', HEXTORAW(''), '', '')", &[]).unwrap();
+    let (_database, session) =
+        scene(&["CREATE TABLE t (a VARCHAR2(5), b RAW(5), c VARCHAR2(5) DEFAULT 'd', d CLOB)"]);
+    session
+        .execute(
+            "INSERT INTO t (a, b, d) VALUES (:1, :2, :3)",
+            &[&"", &b"".as_slice(), &""],
+        )
+        .unwrap();
+    session
+        .execute("INSERT INTO t VALUES ('', HEXTORAW(''), '', '')", &[])
+        .unwrap();
     assert_eq!(rows(&session, "SELECT * FROM t"), ["-|-|d|-", "-|-|-|-"]);
     assert_eq!(rows(&session, "SELECT COUNT(*) FROM t WHERE a = ''"), ["0"]);
-    assert_eq!(rows(&session, "SELECT COUNT(*) FROM t WHERE a IS NULL AND d IS NULL"), ["2"]);
+    assert_eq!(
+        rows(
+            &session,
+            "SELECT COUNT(*) FROM t WHERE a IS NULL AND d IS NULL"
+        ),
+        ["2"]
+    );
 }
 
 #[test]
 fn lobs_are_not_compared() {
     let (_database, session) = scene(&["CREATE TABLE t (a CLOB, b BLOB)"]);
-    session.execute("INSERT INTO t VALUES ('text', HEXTORAW('00FF'))", &[]).unwrap();
-    for sql in ["DELETE FROM t WHERE a = 'text'", "SELECT a FROM t ORDER BY a", "SELECT DISTINCT b FROM t"] {
+    session
+        .execute("INSERT INTO t VALUES ('text', HEXTORAW('00FF'))", &[])
+        .unwrap();
+    for sql in [
+        "DELETE FROM t WHERE a = 'text'",
+        "SELECT a FROM t ORDER BY a",
+        "SELECT DISTINCT b FROM t",
+    ] {
         assert_eq!(refused(&session, sql).0, 932, "{sql}");
     }
     let delete = "DELETE FROM t WHERE DBMS_LOB.COMPARE(a, :1) = 0 AND DBMS_LOB.COMPARE(b, HEXTORAW('00FF')) = 0";
-    assert_eq!(session.execute(delete, &[&"text"]).unwrap().row_count().unwrap(), 1);
+    assert_eq!(
+        session
+            .execute(delete, &[&"text"])
+            .unwrap()
+            .row_count()
+            .unwrap(),
+        1
+    );
 }
 
 #[test]
@@ -42,11 +84,18 @@ fn wide_text_comes_before_lobs() {
     let long = "x".repeat(40_000);
     let wide = ("y", oracle::sql_type::OracleType::Varchar2(4001));
     let binds: &[&dyn oracle::sql_type::ToSql] = &[&1, &long, &(&wide.0, &wide.1)];
-    let error = session.execute("INSERT INTO t (id, c, v) VALUES (:1, :2, :3)", binds).unwrap_err();
+    let error = session
+        .execute("INSERT INTO t (id, c, v) VALUES (:1, :2, :3)", binds)
+        .unwrap_err();
     assert_eq!(crate::code(&error), 24816);
     let binds: &[&dyn oracle::sql_type::ToSql] = &[&1, &(&wide.0, &wide.1), &long];
-    session.execute("INSERT INTO t (id, v, c) VALUES (:1, :2, :3)", binds).unwrap();
-    assert_eq!(rows(&session, "SELECT id, LENGTH(c), v FROM t"), ["1|40000|y"]);
+    session
+        .execute("INSERT INTO t (id, v, c) VALUES (:1, :2, :3)", binds)
+        .unwrap();
+    assert_eq!(
+        rows(&session, "SELECT id, LENGTH(c), v FROM t"),
+        ["1|40000|y"]
+    );
 }
 
 #[test]
@@ -55,16 +104,24 @@ fn foreign_keys_hold() {
         "CREATE TABLE parent (id NUMBER PRIMARY KEY)",
         "CREATE TABLE child (id NUMBER, p NUMBER CONSTRAINT has_parent REFERENCES parent (id))",
     ]);
-    session.execute("INSERT INTO parent VALUES (1)", &[]).unwrap();
-    session.execute("INSERT INTO child VALUES (1, 1)", &[]).unwrap();
-    session.execute("INSERT INTO child VALUES (2, NULL)", &[]).unwrap();
+    session
+        .execute("INSERT INTO parent VALUES (1)", &[])
+        .unwrap();
+    session
+        .execute("INSERT INTO child VALUES (1, 1)", &[])
+        .unwrap();
+    session
+        .execute("INSERT INTO child VALUES (2, NULL)", &[])
+        .unwrap();
     let (code, message) = refused(&session, "INSERT INTO child VALUES (3, 9)");
     assert_eq!(code, 2291);
     assert!(message.contains("(TAHR.HAS_PARENT)"), "{message}");
     assert_eq!(refused(&session, "DELETE FROM parent").0, 2292);
     assert_eq!(rows(&session, "SELECT COUNT(*) FROM child"), ["2"]);
     assert_eq!(refused(&session, "DROP TABLE parent").0, 2449);
-    session.execute("DROP TABLE parent CASCADE CONSTRAINTS PURGE", &[]).unwrap();
+    session
+        .execute("DROP TABLE parent CASCADE CONSTRAINTS PURGE", &[])
+        .unwrap();
 }
 
 #[test]

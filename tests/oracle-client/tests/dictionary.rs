@@ -4,8 +4,10 @@ use crate::{rows, scene};
 
 #[test]
 fn columns_are_told_with_their_types() {
-    let (_database, session) = scene(&["CREATE TABLE \"Items\" (id NUMBER(10), price NUMBER(8, 2) DEFAULT 0, any_ NUMBER, \
-        name VARCHAR2(20 CHAR) NOT NULL, code VARCHAR2(9), c CLOB, t TIMESTAMP(6) WITH TIME ZONE, r RAW(16))"]);
+    let (_database, session) = scene(&[
+        "CREATE TABLE \"Items\" (id NUMBER(10), price NUMBER(8, 2) DEFAULT 0, any_ NUMBER, \
+        name VARCHAR2(20 CHAR) NOT NULL, code VARCHAR2(9), c CLOB, t TIMESTAMP(6) WITH TIME ZONE, r RAW(16))",
+    ]);
     let columns = "SELECT column_name, data_type, data_length, char_length, char_used, data_precision, data_scale, \
         nullable, default_length, virtual_column FROM all_tab_cols WHERE owner = :1 AND table_name = :2 \
         AND hidden_column = 'NO' ORDER BY column_id";
@@ -23,7 +25,13 @@ fn columns_are_told_with_their_types() {
             "R|RAW|16|0|-|-|-|Y|-|NO",
         ]
     );
-    assert_eq!(rows(&session, "SELECT COUNT(*) FROM user_tab_columns WHERE table_name = 'Items'"), ["8"]);
+    assert_eq!(
+        rows(
+            &session,
+            "SELECT COUNT(*) FROM user_tab_columns WHERE table_name = 'Items'"
+        ),
+        ["8"]
+    );
 }
 
 #[test]
@@ -36,7 +44,10 @@ fn keys_are_told_in_their_order() {
     let keys = "SELECT i.index_name, c.column_name FROM all_indexes i JOIN all_ind_columns c \
         ON c.index_owner = i.owner AND c.index_name = i.index_name WHERE i.table_owner = 'TAHR' AND \
         i.table_name = 'P' AND i.uniqueness = 'UNIQUE' ORDER BY i.index_name, c.column_position";
-    assert_eq!(rows(&session, keys), ["P_KEY|B", "P_KEY|A", "SYS_C008002|C"]);
+    assert_eq!(
+        rows(&session, keys),
+        ["P_KEY|B", "P_KEY|A", "SYS_C008002|C"]
+    );
     let foreign = "SELECT COUNT(*) FROM all_constraints f WHERE f.constraint_type = 'R' AND f.status = 'ENABLED' \
         AND (f.owner = 'TAHR' AND f.table_name = 'P' OR EXISTS (SELECT 1 FROM all_constraints k WHERE \
         k.owner = f.r_owner AND k.constraint_name = f.r_constraint_name AND k.owner = 'TAHR' AND k.table_name = 'P'))";
@@ -44,7 +55,8 @@ fn keys_are_told_in_their_order() {
     let columns = "SELECT c.constraint_type, l.column_name, l.position FROM user_constraints c, user_cons_columns l \
         WHERE l.constraint_name = c.constraint_name AND c.table_name = 'P' ORDER BY 1, 3";
     assert_eq!(rows(&session, columns), ["P|B|1", "P|A|2", "U|C|1"]);
-    let tables = "SELECT table_name FROM all_tables WHERE owner = 'TAHR' AND SUBSTR(table_name, 1, 1) = 'F'";
+    let tables =
+        "SELECT table_name FROM all_tables WHERE owner = 'TAHR' AND SUBSTR(table_name, 1, 1) = 'F'";
     assert_eq!(rows(&session, tables), ["F"]);
 }
 
@@ -57,7 +69,10 @@ fn the_server_is_told_with_its_version() {
     assert_eq!(rows(&session, sql), ["19.3.0.0.0"]);
     assert_eq!(rows(&older, sql), ["12.1.0.2.0"]);
     let version = |session: &oracle::Connection| session.server_version().unwrap().0.to_string();
-    assert_eq!((version(&session), version(&older)), ("19.3.0.0.0".to_owned(), "12.1.0.2.0".to_owned()));
+    assert_eq!(
+        (version(&session), version(&older)),
+        ("19.3.0.0.0".to_owned(), "12.1.0.2.0".to_owned())
+    );
     let sql = "SELECT value FROM nls_database_parameters WHERE parameter = 'NLS_CHARACTERSET'";
     assert_eq!(rows(&session, sql), ["AL32UTF8"]);
 }

@@ -6,7 +6,11 @@ use crate::{code, rows, scene};
 fn the_ordered_call_fails_and_no_other() {
     let (database, session) = scene(&["CREATE TABLE t (id NUMBER PRIMARY KEY)"]);
     database.order_fault("execute 2 ORA-00060");
-    let insert = |id: i32| session.execute("INSERT INTO t VALUES (:1)", &[&id]).map(|_| ());
+    let insert = |id: i32| {
+        session
+            .execute("INSERT INTO t VALUES (:1)", &[&id])
+            .map(|_| ())
+    };
     insert(1).unwrap();
     let error = insert(2).unwrap_err();
     assert_eq!(code(&error), 60);
@@ -39,7 +43,11 @@ fn a_commit_may_take_effect_though_its_answer_is_lost() {
         database.order_fault(order);
         assert!(session.commit().is_err());
         drop(session);
-        assert_eq!(database.query("SELECT id FROM t").len(), expected, "{order}");
+        assert_eq!(
+            database.query("SELECT id FROM t").len(),
+            expected,
+            "{order}"
+        );
     }
     session.ping().unwrap();
 }
@@ -48,12 +56,21 @@ fn a_commit_may_take_effect_though_its_answer_is_lost() {
 fn a_row_of_an_array_fails_alone() {
     let (database, session) = scene(&["CREATE TABLE t (id NUMBER)"]);
     database.order_fault("row 2 ORA-01438 in INSERT");
-    let mut batch = session.batch("INSERT INTO t VALUES (:1)", 3).with_batch_errors().build().unwrap();
+    let mut batch = session
+        .batch("INSERT INTO t VALUES (:1)", 3)
+        .with_batch_errors()
+        .build()
+        .unwrap();
     for id in 1..=3 {
         batch.append_row(&[&id]).unwrap();
     }
     let error = batch.execute().unwrap_err();
-    let errors: Vec<_> = error.batch_errors().unwrap().iter().map(|error| (error.offset(), error.code())).collect();
+    let errors: Vec<_> = error
+        .batch_errors()
+        .unwrap()
+        .iter()
+        .map(|error| (error.offset(), error.code()))
+        .collect();
     assert_eq!(errors, [(1, 1438)]);
     assert_eq!(rows(&session, "SELECT id FROM t ORDER BY id"), ["1", "3"]);
 }

@@ -16,7 +16,9 @@ use tahr_tests::OracleStandIn;
 
 /// The ORA- code of an error.
 fn code(error: &Error) -> i32 {
-    error.oci_code().unwrap_or_else(|| panic!("no error of Oracle's: {error}"))
+    error
+        .oci_code()
+        .unwrap_or_else(|| panic!("no error of Oracle's: {error}"))
 }
 
 /// The code and the message of what a statement without parameters ends with.
@@ -36,14 +38,18 @@ fn scene(tables: &[&str]) -> (OracleStandIn, Connection) {
     let database = OracleStandIn::new();
     let session = database.connect();
     for table in tables {
-        session.execute(table, &[]).unwrap_or_else(|error| panic!("{table}: {error}"));
+        session
+            .execute(table, &[])
+            .unwrap_or_else(|error| panic!("{table}: {error}"));
     }
     (database, session)
 }
 
 /// The rows of a query in a session, NULL as `-`.
 fn rows(session: &Connection, sql: &str) -> Vec<String> {
-    let rows = session.query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let rows = session
+        .query(sql, &[])
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
     let text = |row: oracle::Result<oracle::Row>| {
         let row = row.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let cells = row.sql_values().iter().map(|value| {

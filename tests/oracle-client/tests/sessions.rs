@@ -74,7 +74,9 @@ fn a_call_has_its_timeout() {
     let (database, session) = scene(&["CREATE TABLE t (id NUMBER)"]);
     session.execute("INSERT INTO t VALUES (1)", &[]).unwrap();
     let other = database.connect();
-    other.set_call_timeout(Some(Duration::from_millis(50))).unwrap();
+    other
+        .set_call_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
     let started = Instant::now();
     let error = other.execute("INSERT INTO t VALUES (2)", &[]).unwrap_err();
     assert_eq!(error.dpi_code(), Some(1067), "{error}");

@@ -11,13 +11,20 @@ use crate::sql::tree::{Alteration, ColumnDefinition, Expr, TableName};
 use crate::value::{ColumnName, DataType, Formats, Value, store};
 
 impl Definitions<'_> {
-    pub(crate) fn alter_table(&mut self, name: &TableName, alterations: &[Alteration]) -> Result<()> {
+    pub(crate) fn alter_table(
+        &mut self,
+        name: &TableName,
+        alterations: &[Alteration],
+    ) -> Result<()> {
         let mut name = self.catalog.table(self.connection, name)?.name.clone();
         for alteration in alterations {
             let table = self.table(&name)?;
             match alteration {
                 Alteration::Nothing => {}
-                Alteration::Add { columns, constraints } => {
+                Alteration::Add {
+                    columns,
+                    constraints,
+                } => {
                     for column in columns {
                         self.add(&table, column)?;
                     }
@@ -40,18 +47,26 @@ impl Definitions<'_> {
                     (format!("{sql} AND name = ?2"), constraint.clone())
                 })?,
                 Alteration::DropPrimary => {
-                    self.drop_constraint(&table, |sql| (format!("{sql} AND type = ?2"), "P".to_owned()))?;
+                    self.drop_constraint(&table, |sql| {
+                        (format!("{sql} AND type = ?2"), "P".to_owned())
+                    })?;
                 }
                 Alteration::RenameColumn { from, to } => {
                     let id = table.columns[table.position(from)?].id;
                     if table.position(to).is_ok() {
                         return Err(OraError::new(957, "duplicate column name"));
                     }
-                    self.connection.execute("UPDATE ora_columns SET name = ? WHERE id = ?", params![to, id])?;
+                    self.connection.execute(
+                        "UPDATE ora_columns SET name = ? WHERE id = ?",
+                        params![to, id],
+                    )?;
                 }
                 Alteration::Rename(to) => {
                     self.check_unused(to)?;
-                    self.connection.execute("UPDATE ora_tables SET name = ? WHERE id = ?", params![to, table.id])?;
+                    self.connection.execute(
+                        "UPDATE ora_tables SET name = ? WHERE id = ?",
+                        params![to, table.id],
+                    )?;
                     name.clone_from(to);
                 }
             }
@@ -61,23 +76,42 @@ impl Definitions<'_> {
 
     fn add(&mut self, table: &Table, column: &ColumnDefinition) -> Result<()> {
         if table.position(&column.name).is_ok() {
-            return Err(OraError::new(1430, "column being added already exists in table"));
+            return Err(OraError::new(
+                1430,
+                "column being added already exists in table",
+            ));
         }
         let has_rows = self.has_rows(table, "1")?;
         if column.not_null == Some(true) && column.default.is_none() && has_rows {
-            return Err(OraError::new(1758, "table must be empty to add mandatory (NOT NULL) column"));
+            return Err(OraError::new(
+                1758,
+                "table must be empty to add mandatory (NOT NULL) column",
+            ));
         }
         let id = self.add_column(table.id, column)?;
-        if let (Some((_, text)), true, Some(data_type)) = (&column.default, has_rows, column.data_type) {
+        if let (Some((_, text)), true, Some(data_type)) =
+            (&column.default, has_rows, column.data_type)
+        {
             let value = match parse_expression(text)? {
                 Expr::Text(text) => Value::text(text),
                 Expr::Number(number) => Value::Number(number),
                 Expr::Null => Value::Null,
-                _ => return Err(OraError::unknown("a default that is no literal, for rows that are there")),
+                _ => {
+                    return Err(OraError::unknown(
+                        "a default that is no literal, for rows that are there",
+                    ));
+                }
             };
-            let name = ColumnName { schema: SCHEMA, table: &table.name, column: &column.name };
+            let name = ColumnName {
+                schema: SCHEMA,
+                table: &table.name,
+                column: &column.name,
+            };
             let value = store(value, data_type, name, &Formats::default())?;
-            self.connection.execute(&format!("UPDATE {} SET c{id} = ?", table.sqlite()), [value.to_cell()])?;
+            self.connection.execute(
+                &format!("UPDATE {} SET c{id} = ?", table.sqlite()),
+                [value.to_cell()],
+            )?;
         }
         Ok(())
     }
@@ -98,13 +132,22 @@ impl Definitions<'_> {
         }
         match definition.not_null {
             Some(true) if column.not_null => {
-                return Err(OraError::new(1442, "column to be modified to NOT NULL is already NOT NULL"));
+                return Err(OraError::new(
+                    1442,
+                    "column to be modified to NOT NULL is already NOT NULL",
+                ));
             }
             Some(false) if !column.not_null => {
-                return Err(OraError::new(1451, "column to be modified to NULL cannot be modified to NULL"));
+                return Err(OraError::new(
+                    1451,
+                    "column to be modified to NULL cannot be modified to NULL",
+                ));
             }
             Some(true) if self.has_rows(table, &format!("{} IS NULL", column.sqlite()))? => {
-                return Err(OraError::new(2296, format!("cannot enable ({SCHEMA}.) - null values found")));
+                return Err(OraError::new(
+                    2296,
+                    format!("cannot enable ({SCHEMA}.) - null values found"),
+                ));
             }
             Some(not_null) => {
                 self.connection.execute(
@@ -139,7 +182,16 @@ impl Definitions<'_> {
             return Ok(());
         }
         match (from, to) {
-            (DataType::Number { precision: a, scale: b }, DataType::Number { precision: c, scale: d }) => {
+            (
+                DataType::Number {
+                    precision: a,
+                    scale: b,
+                },
+                DataType::Number {
+                    precision: c,
+                    scale: d,
+                },
+            ) => {
                 // As many digits before the point, and after it.
                 let digits = |precision: Option<u8>, scale: Option<i8>| match (precision, scale) {
                     (None, None) => (i32::MAX, i32::MAX),
@@ -150,23 +202,32 @@ impl Definitions<'_> {
                 };
                 let ((before, after), (new_before, new_after)) = (digits(a, b), digits(c, d));
                 if new_before < before || new_after < after {
-                    return Err(OraError::new(1440, "column to be modified must be empty to decrease precision or scale"));
+                    return Err(OraError::new(
+                        1440,
+                        "column to be modified must be empty to decrease precision or scale",
+                    ));
                 }
                 Ok(())
             }
             (DataType::Varchar { .. } | DataType::Char { .. }, DataType::Varchar { .. })
             | (DataType::Raw { .. }, DataType::Raw { .. }) => self.check_lengths(table, column, to),
-            (DataType::Date, DataType::Timestamp { .. }) | (DataType::Float, DataType::Double) => Ok(()),
+            (DataType::Date, DataType::Timestamp { .. }) | (DataType::Float, DataType::Double) => {
+                Ok(())
+            }
             (DataType::Timestamp { digits: a }, DataType::Timestamp { digits: b })
             | (DataType::TimestampTz { digits: a }, DataType::TimestampTz { digits: b })
                 if b >= a =>
             {
                 Ok(())
             }
-            _ if from.kind() == to.kind() => {
-                Err(OraError::new(1440, "column to be modified must be empty to decrease precision or scale"))
-            }
-            _ => Err(OraError::new(1439, "column to be modified must be empty to change datatype")),
+            _ if from.kind() == to.kind() => Err(OraError::new(
+                1440,
+                "column to be modified must be empty to decrease precision or scale",
+            )),
+            _ => Err(OraError::new(
+                1439,
+                "column to be modified must be empty to change datatype",
+            )),
         }
     }
 
@@ -176,10 +237,27 @@ impl Definitions<'_> {
             params: Vec::new(),
             kinds: vec![column.data_type.kind()],
         };
-        let name = ColumnName { schema: SCHEMA, table: &table.name, column: &column.name };
-        for value in reading.rows(self.connection, Given { binds: &[], source: &[] })?.into_iter().flatten() {
+        let name = ColumnName {
+            schema: SCHEMA,
+            table: &table.name,
+            column: &column.name,
+        };
+        for value in reading
+            .rows(
+                self.connection,
+                Given {
+                    binds: &[],
+                    source: &[],
+                },
+            )?
+            .into_iter()
+            .flatten()
+        {
             store(value, to, name, &Formats::default()).map_err(|_| {
-                OraError::new(1441, "cannot decrease column length because some value is too big")
+                OraError::new(
+                    1441,
+                    "cannot decrease column length because some value is too big",
+                )
             })?;
         }
         Ok(())
@@ -190,38 +268,66 @@ impl Definitions<'_> {
         if table.columns.len() == 1 {
             return Err(OraError::new(12983, "cannot drop all columns in a table"));
         }
-        let keys = table.constraints.iter().filter(|constraint| constraint.columns.contains(&id));
+        let keys = table
+            .constraints
+            .iter()
+            .filter(|constraint| constraint.columns.contains(&id));
         for key in keys {
             if key.columns.len() > 1 {
-                return Err(OraError::new(12991, "column is referenced in a multi-column constraint"));
+                return Err(OraError::new(
+                    12991,
+                    "column is referenced in a multi-column constraint",
+                ));
             }
             let name = key.name.clone();
             self.drop_constraint(table, |sql| (format!("{sql} AND name = ?2"), name))?;
         }
-        for index in table.indexes.iter().filter(|index| index.columns.contains(&id)) {
-            let still: bool = self.connection.prepare("SELECT 1 FROM ora_indexes WHERE id = ?")?.exists([index.id])?;
+        for index in table
+            .indexes
+            .iter()
+            .filter(|index| index.columns.contains(&id))
+        {
+            let still: bool = self
+                .connection
+                .prepare("SELECT 1 FROM ora_indexes WHERE id = ?")?
+                .exists([index.id])?;
             if still {
                 self.remove_index(index.id)?;
             }
         }
-        let position: i64 = self.connection.query_row("SELECT position FROM ora_columns WHERE id = ?", [id], |row| row.get(0))?;
-        self.connection.execute("DELETE FROM ora_columns WHERE id = ?", [id])?;
+        let position: i64 = self.connection.query_row(
+            "SELECT position FROM ora_columns WHERE id = ?",
+            [id],
+            |row| row.get(0),
+        )?;
+        self.connection
+            .execute("DELETE FROM ora_columns WHERE id = ?", [id])?;
         self.connection.execute(
             "UPDATE ora_columns SET position = position - 1 WHERE table_id = ? AND position > ?",
             [table.id, position],
         )?;
-        self.connection.execute_batch(&format!("ALTER TABLE {} DROP COLUMN c{id}", table.sqlite()))?;
+        self.connection
+            .execute_batch(&format!("ALTER TABLE {} DROP COLUMN c{id}", table.sqlite()))?;
         Ok(())
     }
 
-    fn drop_constraint(&mut self, table: &Table, which: impl FnOnce(&str) -> (String, String)) -> Result<()> {
+    fn drop_constraint(
+        &mut self,
+        table: &Table,
+        which: impl FnOnce(&str) -> (String, String),
+    ) -> Result<()> {
         let (sql, value) = which("SELECT id, index_id FROM ora_constraints WHERE table_id = ?1");
         let found: Option<(i64, Option<i64>)> = self
             .connection
-            .query_row(&sql, params![table.id, value], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(&sql, params![table.id, value], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
             .optional()?;
-        let (id, index) = found.ok_or_else(|| OraError::new(2443, "Cannot drop constraint  - nonexistent constraint"))?;
-        self.connection.execute("DELETE FROM ora_constraints WHERE id = ?", [id])?;
+        let (id, index) = found.ok_or_else(|| {
+            OraError::new(2443, "Cannot drop constraint  - nonexistent constraint")
+        })?;
+        self.connection
+            .execute("DELETE FROM ora_constraints WHERE id = ?", [id])?;
         if let Some(index) = index {
             self.remove_index(index)?;
         }

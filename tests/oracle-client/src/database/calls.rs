@@ -60,7 +60,10 @@ pub(crate) fn signature(name: &str, given: &[Kind]) -> Result<Signature> {
         "DBMS_LOB.SUBSTR" => (&[Clob, Number, Number], 1, Text),
         "UTL_RAW.CAST_TO_RAW" => (&[Text], 1, Raw),
         _ => {
-            return Err(OraError::new(904, format!("\"{name}\": invalid identifier")));
+            return Err(OraError::new(
+                904,
+                format!("\"{name}\": invalid identifier"),
+            ));
         }
     };
     if given.len() < needed {
@@ -69,7 +72,10 @@ pub(crate) fn signature(name: &str, given: &[Kind]) -> Result<Signature> {
     if given.len() > all.len() {
         return Err(OraError::new(939, "too many arguments for function"));
     }
-    Ok(Signature { args: all[..given.len()].to_vec(), result })
+    Ok(Signature {
+        args: all[..given.len()].to_vec(),
+        result,
+    })
 }
 
 /// Calls a function with arguments of the kinds that its signature has.
@@ -79,7 +85,11 @@ pub(crate) fn call(name: &str, args: Vec<Value>, settings: &Settings) -> Result<
         "USER" => return Ok(Value::text(&settings.user)),
         "SYSDATE" => return Ok(Value::Date(DateTime::now().date())),
         "SYSTIMESTAMP" => return Ok(Value::TimestampTz(DateTime::now())),
-        "CURRENT_TIMESTAMP" => return Ok(Value::TimestampTz(DateTime::now().at_offset(formats.offset))),
+        "CURRENT_TIMESTAMP" => {
+            return Ok(Value::TimestampTz(
+                DateTime::now().at_offset(formats.offset),
+            ));
+        }
         "LOCALTIMESTAMP" => {
             let now = DateTime::now().at_offset(formats.offset);
             return Ok(Value::Timestamp(DateTime { offset: 0, ..now }));
@@ -95,13 +105,16 @@ pub(crate) fn call(name: &str, args: Vec<Value>, settings: &Settings) -> Result<
         return Ok(Value::Null);
     }
     match args.as_slice() {
-        [Value::Text(name_space), Value::Text(key)] if name == "SYS_CONTEXT" => context(name_space, key, settings),
-        [value @ (Value::Date(_) | Value::Timestamp(_) | Value::TimestampTz(_)), Value::Text(format)]
-            if name == "TO_CHAR" =>
-        {
-            Ok(Value::text(write(value, format)?))
+        [Value::Text(name_space), Value::Text(key)] if name == "SYS_CONTEXT" => {
+            context(name_space, key, settings)
         }
-        [Value::Text(text), rest @ ..] if matches!(name, "TO_DATE" | "TO_TIMESTAMP" | "TO_TIMESTAMP_TZ") => {
+        [
+            value @ (Value::Date(_) | Value::Timestamp(_) | Value::TimestampTz(_)),
+            Value::Text(format),
+        ] if name == "TO_CHAR" => Ok(Value::text(write(value, format)?)),
+        [Value::Text(text), rest @ ..]
+            if matches!(name, "TO_DATE" | "TO_TIMESTAMP" | "TO_TIMESTAMP_TZ") =>
+        {
             let kind = match name {
                 "TO_DATE" => Kind::Date,
                 "TO_TIMESTAMP" => Kind::Timestamp,
@@ -116,14 +129,24 @@ pub(crate) fn call(name: &str, args: Vec<Value>, settings: &Settings) -> Result<
             let Value::TimestampTz(zone) = formats.parse(zone, "TZR", Kind::TimestampTz)? else {
                 return Err(inconsistent(Kind::TimestampTz, Kind::Text));
             };
-            Ok(Value::TimestampTz(DateTime { offset: zone.offset, ..*time }))
+            Ok(Value::TimestampTz(DateTime {
+                offset: zone.offset,
+                ..*time
+            }))
         }
-        [Value::TimestampTz(time)] if name == "SYS_EXTRACT_UTC" => Ok(Value::Timestamp(time.at_offset(0))),
+        [Value::TimestampTz(time)] if name == "SYS_EXTRACT_UTC" => {
+            Ok(Value::Timestamp(time.at_offset(0)))
+        }
         // Converted already, which is all that they do.
         [value]
             if matches!(
                 name,
-                "TO_NUMBER" | "TO_CHAR" | "TO_BINARY_DOUBLE" | "TO_BINARY_FLOAT" | "TO_CLOB" | "TO_BLOB"
+                "TO_NUMBER"
+                    | "TO_CHAR"
+                    | "TO_BINARY_DOUBLE"
+                    | "TO_BINARY_FLOAT"
+                    | "TO_CLOB"
+                    | "TO_BLOB"
             ) =>
         {
             Ok(value.clone())
@@ -150,7 +173,11 @@ fn concat(args: Vec<Value>) -> Value {
             _ => None,
         })
         .collect();
-    if is_clob { Value::Clob(text) } else { Value::text(text) }
+    if is_clob {
+        Value::Clob(text)
+    } else {
+        Value::text(text)
+    }
 }
 
 fn context(name_space: &str, key: &str, settings: &Settings) -> Result<Value> {
@@ -206,21 +233,43 @@ fn text_call(name: &str, text: &str, rest: &[Value]) -> Result<Value> {
         "LENGTH" | "DBMS_LOB.GETLENGTH" => count(text.chars().count()),
         "LENGTHB" => count(text.len()),
         "SUBSTR" => {
-            let part = part(&chars(), integer(rest.first(), 1), integer(rest.get(1), i128::MAX));
+            let part = part(
+                &chars(),
+                integer(rest.first(), 1),
+                integer(rest.get(1), i128::MAX),
+            );
             Value::text(part.into_iter().collect::<String>())
         }
         "DBMS_LOB.SUBSTR" => {
-            let part = part(&chars(), integer(rest.get(1), 1), integer(rest.first(), 32767));
+            let part = part(
+                &chars(),
+                integer(rest.get(1), 1),
+                integer(rest.first(), 32767),
+            );
             Value::text(part.into_iter().collect::<String>())
         }
-        "INSTR" => count(text.find(other(0)).map_or(0, |at| text[..at].chars().count() + 1)),
+        "INSTR" => count(
+            text.find(other(0))
+                .map_or(0, |at| text[..at].chars().count() + 1),
+        ),
         "REPLACE" => Value::text(text.replace(other(0), other(1))),
         "LPAD" | "RPAD" => {
-            let (fill, has) = (if rest.len() > 1 { other(1) } else { " " }, text.chars().count());
+            let (fill, has) = (
+                if rest.len() > 1 { other(1) } else { " " },
+                text.chars().count(),
+            );
             let wanted = usize::try_from(integer(rest.first(), 0)).unwrap_or(0);
-            let padding: String = fill.chars().cycle().take(wanted.saturating_sub(has)).collect();
+            let padding: String = fill
+                .chars()
+                .cycle()
+                .take(wanted.saturating_sub(has))
+                .collect();
             let kept: String = text.chars().take(wanted).collect();
-            Value::text(if name == "LPAD" { padding + &kept } else { kept + &padding })
+            Value::text(if name == "LPAD" {
+                padding + &kept
+            } else {
+                kept + &padding
+            })
         }
         "ASCII" => count(text.chars().next().map_or(0, |first| first as usize)),
         "HEXTORAW" => Value::raw(bytes_of_hex(text)?),
@@ -234,8 +283,14 @@ fn bytes_call(name: &str, bytes: &[u8], rest: &[Value]) -> Result<Value> {
     Ok(match (name, rest) {
         ("RAWTOHEX", _) => Value::text(hex(bytes)),
         ("DBMS_LOB.GETLENGTH", _) => count(bytes.len()),
-        ("DBMS_LOB.COMPARE", [Value::Blob(other)]) => Value::Number(Number::from(bytes.cmp(other) as i64)),
-        ("DBMS_LOB.SUBSTR", _) => Value::raw(part(bytes, integer(rest.get(1), 1), integer(rest.first(), 32767))),
+        ("DBMS_LOB.COMPARE", [Value::Blob(other)]) => {
+            Value::Number(Number::from(bytes.cmp(other) as i64))
+        }
+        ("DBMS_LOB.SUBSTR", _) => Value::raw(part(
+            bytes,
+            integer(rest.get(1), 1),
+            integer(rest.first(), 32767),
+        )),
         _ => return Err(OraError::unknown(name)),
     })
 }
@@ -252,12 +307,17 @@ fn number_call(name: &str, number: &Number, rest: &[Value]) -> Result<Value> {
         ("SIGN", _) => Number::from(number.cmp(&Number::zero()) as i64),
         ("ROUND", _) => number.clone().round(places),
         ("TRUNC", []) => {
-            let whole = number.to_i128().ok_or_else(|| OraError::new(1426, "numeric overflow"))?;
+            let whole = number
+                .to_i128()
+                .ok_or_else(|| OraError::new(1426, "numeric overflow"))?;
             Number::parse(&whole.to_string()).unwrap_or_else(Number::zero)
         }
         ("CHR", _) => {
             let code = number.to_i128().and_then(|code| u32::try_from(code).ok());
-            let text = code.and_then(char::from_u32).map(String::from).unwrap_or_default();
+            let text = code
+                .and_then(char::from_u32)
+                .map(String::from)
+                .unwrap_or_default();
             return Ok(Value::text(text));
         }
         _ => return Err(OraError::unknown(name)),

@@ -58,6 +58,8 @@ pub(crate) struct Constraint {
     pub(crate) columns: Vec<i64>,
     pub(crate) other_table: i64,
     pub(crate) other_columns: Vec<i64>,
+    /// Of CHECK constraints: the text.
+    pub(crate) condition: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -95,11 +97,18 @@ impl Table {
 
     /// The constraint or index over just these columns, for an error.
     pub(crate) fn key_name(&self, columns: &[i64]) -> &str {
-        let constraints = self.constraints.iter().filter(|constraint| matches!(constraint.letter, 'P' | 'U'));
+        let constraints = self
+            .constraints
+            .iter()
+            .filter(|constraint| matches!(constraint.letter, 'P' | 'U'));
         let constraints = constraints.map(|constraint| (&constraint.name, &constraint.columns));
-        let indexes = self.indexes.iter().map(|index| (&index.name, &index.columns));
+        let indexes = self
+            .indexes
+            .iter()
+            .map(|index| (&index.name, &index.columns));
         let mut all = constraints.chain(indexes);
-        all.find(|(_, found)| *found == columns).map_or("?", |(name, _)| name)
+        all.find(|(_, found)| *found == columns)
+            .map_or("?", |(name, _)| name)
     }
 }
 
@@ -164,12 +173,18 @@ impl Catalog {
     }
 
     /// The tables with a foreign key to a table.
-    pub(crate) fn children(&mut self, connection: &Connection, table: &Table) -> Result<Vec<Rc<Table>>> {
+    pub(crate) fn children(
+        &mut self,
+        connection: &Connection,
+        table: &Table,
+    ) -> Result<Vec<Rc<Table>>> {
         let ids: Vec<i64> = connection
             .prepare_cached("SELECT DISTINCT table_id FROM ora_constraints WHERE other_table = ?")?
             .query_map([table.id], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
-        ids.into_iter().map(|id| self.table_by_id(connection, id)).collect()
+        ids.into_iter()
+            .map(|id| self.table_by_id(connection, id))
+            .collect()
     }
 }
 
@@ -191,7 +206,7 @@ fn load(connection: &Connection, id: i64, name: &str) -> Result<Table> {
         });
     }
     let constraints = connection
-        .prepare_cached("SELECT name, type, columns, other_table, other_columns FROM ora_constraints WHERE table_id = ?")?
+        .prepare_cached("SELECT name, type, columns, other_table, other_columns, condition FROM ora_constraints WHERE table_id = ?")?
         .query_map([id], |row| {
             let (letter, columns): (String, String) = (row.get(1)?, row.get(2)?);
             let other_columns: Option<String> = row.get(4)?;
@@ -201,6 +216,7 @@ fn load(connection: &Connection, id: i64, name: &str) -> Result<Table> {
                 columns: split_ids(&columns),
                 other_table: row.get::<_, Option<i64>>(3)?.unwrap_or(0),
                 other_columns: split_ids(&other_columns.unwrap_or_default()),
+                condition: row.get(5)?,
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
@@ -216,5 +232,11 @@ fn load(connection: &Connection, id: i64, name: &str) -> Result<Table> {
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(Table { id, name: name.to_owned(), columns, constraints, indexes })
+    Ok(Table {
+        id,
+        name: name.to_owned(),
+        columns,
+        constraints,
+        indexes,
+    })
 }

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use super::catalog::Table;
 use super::merge::MergePlan;
 use super::plan::{
-    BindShape, Given, Input, Reading, assignments, check_order, inputs, own_source, select_list, targets,
+    BindShape, Given, Input, Reading, assignments, check_order, inputs, own_source, select_list,
+    targets,
 };
 use super::rows::Rows;
 use super::select::split_row_number;
@@ -49,25 +50,54 @@ impl Change {
         binds: &[BindShape],
     ) -> Result<Option<Self>> {
         let connection = translator.connection;
-        let table_of = |translator: &mut Translator<'_>, table| translator.catalog.table(connection, table);
+        let table_of =
+            |translator: &mut Translator<'_>, table| translator.catalog.table(connection, table);
         Ok(Some(match statement {
-            Statement::Insert { table, columns, rows } => {
+            Statement::Insert {
+                table,
+                columns,
+                rows,
+            } => {
                 let table = table_of(translator, table)?;
                 Self::Insert(match rows {
-                    TreeRows::Values(values) => InsertPlan::values(translator, table, columns, values, binds)?,
+                    TreeRows::Values(values) => {
+                        InsertPlan::values(translator, table, columns, values, binds)?
+                    }
                     TreeRows::Query(query) => InsertPlan::query(translator, table, columns, query)?,
                 })
             }
-            Statement::Update { table, alias, set, condition } => {
+            Statement::Update {
+                table,
+                alias,
+                set,
+                condition,
+            } => {
                 let table = table_of(translator, table)?;
-                Self::Update(UpdatePlan::new(translator, table, alias.as_ref(), set, condition.as_ref(), binds)?)
+                Self::Update(UpdatePlan::new(
+                    translator,
+                    table,
+                    alias.as_ref(),
+                    set,
+                    condition.as_ref(),
+                    binds,
+                )?)
             }
-            Statement::Delete { table, alias, condition } => {
+            Statement::Delete {
+                table,
+                alias,
+                condition,
+            } => {
                 let table = table_of(translator, table)?;
-                translator.scopes.enter(vec![own_source(&table, alias.as_ref())]);
+                translator
+                    .scopes
+                    .enter(vec![own_source(&table, alias.as_ref())]);
                 let tail = tail(translator, &table, condition.as_ref())?;
                 translator.scopes.leave();
-                let reading = reading(translator, format!("SELECT t.rowid{tail}"), vec![Kind::RowId]);
+                let reading = reading(
+                    translator,
+                    format!("SELECT t.rowid{tail}"),
+                    vec![Kind::RowId],
+                );
                 Self::Delete { table, reading }
             }
             Statement::Merge(merge) => Self::Merge(Box::new(MergePlan::new(translator, merge)?)),
@@ -78,9 +108,14 @@ impl Change {
     /// Whether one execution writes several rows, of which all or none count.
     pub(crate) fn is_compound(&self) -> bool {
         match self {
-            Self::Insert(InsertPlan { reading: None, table, .. }) => {
-                table.constraints.iter().any(|constraint| constraint.letter == 'R')
-            }
+            Self::Insert(InsertPlan {
+                reading: None,
+                table,
+                ..
+            }) => table
+                .constraints
+                .iter()
+                .any(|constraint| matches!(constraint.letter, 'C' | 'R')),
             _ => true,
         }
     }
@@ -105,11 +140,19 @@ impl Change {
 
 /// What the translator has made, with its parameters; those stay, for what follows.
 pub(super) fn reading(translator: &Translator<'_>, sql: String, kinds: Vec<Kind>) -> Reading {
-    Reading { sql, params: translator.params.clone(), kinds }
+    Reading {
+        sql,
+        params: translator.params.clone(),
+        kinds,
+    }
 }
 
 /// `FROM t WHERE … LIMIT …`
-fn tail(translator: &mut Translator<'_>, table: &Table, condition: Option<&Expr>) -> Result<String> {
+fn tail(
+    translator: &mut Translator<'_>,
+    table: &Table,
+    condition: Option<&Expr>,
+) -> Result<String> {
     let (condition, limit) = split_row_number(condition);
     let mut sql = format!(" FROM {} AS t", table.sqlite());
     if let Some(condition) = condition {
@@ -124,7 +167,10 @@ fn tail(translator: &mut Translator<'_>, table: &Table, condition: Option<&Expr>
 pub(super) fn row_number(row: &[Value]) -> Result<i64> {
     match row.first() {
         Some(Value::RowId(number)) => Ok(*number),
-        _ => Err(OraError::new(600, "internal error code, arguments: [row number]")),
+        _ => Err(OraError::new(
+            600,
+            "internal error code, arguments: [row number]",
+        )),
     }
 }
 
@@ -138,7 +184,11 @@ impl InsertPlan {
     ) -> Result<Self> {
         let targets = targets(&table, columns)?;
         if values.len() != targets.len() {
-            let error = if values.len() < targets.len() { (947, "not enough values") } else { (913, "too many values") };
+            let error = if values.len() < targets.len() {
+                (947, "not enough values")
+            } else {
+                (913, "too many values")
+            };
             return Err(OraError::new(error.0, error.1));
         }
         let mut read = Vec::new();
@@ -146,23 +196,46 @@ impl InsertPlan {
         check_order(&table, &targets, &inputs, binds)?;
         let kinds = read.iter().map(|(_, kind)| *kind).collect();
         let reading = (!read.is_empty()).then(|| reading(translator, select_list(&read), kinds));
-        Ok(Self { table, targets, inputs, reading })
+        Ok(Self {
+            table,
+            targets,
+            inputs,
+            reading,
+        })
     }
 
-    fn query(translator: &mut Translator<'_>, table: Rc<Table>, columns: &[Name], query: &Query) -> Result<Self> {
+    fn query(
+        translator: &mut Translator<'_>,
+        table: Rc<Table>,
+        columns: &[Name],
+        query: &Query,
+    ) -> Result<Self> {
         let targets = targets(&table, columns)?;
         let query = translator.query(query)?;
         if query.columns.len() != targets.len() {
-            let error = if query.columns.len() < targets.len() { (947, "not enough values") } else { (913, "too many values") };
+            let error = if query.columns.len() < targets.len() {
+                (947, "not enough values")
+            } else {
+                (913, "too many values")
+            };
             return Err(OraError::new(error.0, error.1));
         }
-        let kinds: Vec<Kind> = query.columns.iter().map(|column| column.data_type.kind()).collect();
+        let kinds: Vec<Kind> = query
+            .columns
+            .iter()
+            .map(|column| column.data_type.kind())
+            .collect();
         for (at, kind) in targets.iter().zip(&kinds) {
             check_conversion(*kind, table.columns[*at].data_type.kind())?;
         }
         let inputs = (0..targets.len()).map(Input::Read).collect();
         let reading = Some(reading(translator, query.sql, kinds));
-        Ok(Self { table, targets, inputs, reading })
+        Ok(Self {
+            table,
+            targets,
+            inputs,
+            reading,
+        })
     }
 
     pub(super) fn run(&self, rows: &mut Rows<'_>, given: Given<'_>) -> Result<u64> {
@@ -172,7 +245,9 @@ impl InsertPlan {
         };
         for read in &read {
             let values = self.targets.iter().zip(&self.inputs);
-            let values = values.map(|(at, input)| (*at, input.value(given, read))).collect();
+            let values = values
+                .map(|(at, input)| (*at, input.value(given, read)))
+                .collect();
             rows.insert(&self.table, values)?;
         }
         Ok(read.len() as u64)
@@ -197,19 +272,33 @@ impl UpdatePlan {
         check_order(&table, &targets, &inputs, binds)?;
         let kinds = read.iter().map(|(_, kind)| *kind).collect();
         let reading = reading(translator, select_list(&read) + &tail, kinds);
-        Ok(Self { table, targets, inputs, reading })
+        Ok(Self {
+            table,
+            targets,
+            inputs,
+            reading,
+        })
     }
 
     pub(super) fn run(&self, rows: &mut Rows<'_>, given: Given<'_>) -> Result<u64> {
         let found = self.reading.rows(rows.connection, given)?;
-        let unique: Vec<usize> = self.targets.iter().copied().filter(|at| self.is_unique(*at)).collect();
+        let unique: Vec<usize> = self
+            .targets
+            .iter()
+            .copied()
+            .filter(|at| self.is_unique(*at))
+            .collect();
         if found.len() > 1 && !unique.is_empty() {
             for row in &found {
                 rows.blank(&self.table, row_number(row)?, &unique)?;
             }
         }
         for row in &found {
-            let values = self.inputs.iter().map(|input| input.value(given, row)).collect();
+            let values = self
+                .inputs
+                .iter()
+                .map(|input| input.value(given, row))
+                .collect();
             rows.update(&self.table, row_number(row)?, &self.targets, values)?;
         }
         Ok(found.len() as u64)

@@ -31,7 +31,12 @@ pub(crate) fn register(connection: &Connection, settings: &Arc<Mutex<Settings>>)
     connection.create_scalar_function("ora_int", 1, flags, |context| {
         let value = decode(context, 0, Kind::Number)?;
         Ok(match value {
-            Value::Number(number) => Some(number.to_i128().and_then(|number| i64::try_from(number).ok()).unwrap_or(i64::MAX)),
+            Value::Number(number) => Some(
+                number
+                    .to_i128()
+                    .and_then(|number| i64::try_from(number).ok())
+                    .unwrap_or(i64::MAX),
+            ),
             _ => None,
         })
     })?;
@@ -42,7 +47,9 @@ pub(crate) fn register(connection: &Connection, settings: &Arc<Mutex<Settings>>)
     let session = Arc::clone(settings);
     connection.create_scalar_function("ora_as", 3, flags, move |context| {
         let value = decode(context, 2, kind(context, 0)?)?;
-        let settings = session.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let settings = session
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let value = convert(value, kind(context, 1)?, &settings.formats).map_err(carried)?;
         Ok(value.to_cell())
     })?;
@@ -54,7 +61,9 @@ pub(crate) fn register(connection: &Connection, settings: &Arc<Mutex<Settings>>)
         for (at, letter) in kinds.chars().enumerate() {
             args.push(decode(context, at + 2, of_letter(letter)?)?);
         }
-        let settings = session.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let settings = session
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let value = call(&name, args, &settings).map_err(carried)?;
         Ok(value.to_cell())
     })?;
@@ -103,7 +112,9 @@ fn type_part(data_type: DataType, part: &str) -> Cell {
         }),
         _ => number(match data_type {
             DataType::Number { scale, .. } => scale.map(i64::from),
-            DataType::Timestamp { digits } | DataType::TimestampTz { digits } => Some(i64::from(digits)),
+            DataType::Timestamp { digits } | DataType::TimestampTz { digits } => {
+                Some(i64::from(digits))
+            }
             _ => None,
         }),
     }
@@ -118,12 +129,21 @@ impl Aggregate<Option<Number>, Cell> for Sum {
 
     fn step(&self, context: &mut Context<'_>, sum: &mut Option<Number>) -> rusqlite::Result<()> {
         if let Value::Number(number) = decode(context, 0, Kind::Number)? {
-            *sum = Some(sum.as_ref().map_or_else(|| number.clone(), |sum| sum.add(&number)));
+            *sum = Some(
+                sum.as_ref()
+                    .map_or_else(|| number.clone(), |sum| sum.add(&number)),
+            );
         }
         Ok(())
     }
 
-    fn finalize(&self, _context: &mut Context<'_>, sum: Option<Option<Number>>) -> rusqlite::Result<Cell> {
-        Ok(sum.flatten().map_or(Cell::Null, |sum| Value::Number(sum).to_cell()))
+    fn finalize(
+        &self,
+        _context: &mut Context<'_>,
+        sum: Option<Option<Number>>,
+    ) -> rusqlite::Result<Cell> {
+        Ok(sum
+            .flatten()
+            .map_or(Cell::Null, |sum| Value::Number(sum).to_cell()))
     }
 }

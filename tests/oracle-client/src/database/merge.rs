@@ -42,11 +42,21 @@ struct MergeInsertPlan {
 
 impl MergePlan {
     pub(super) fn new(translator: &mut Translator<'_>, merge: &Merge) -> Result<Self> {
-        let table = translator.catalog.table(translator.connection, &merge.table)?;
+        let table = translator
+            .catalog
+            .table(translator.connection, &merge.table)?;
         let (from, mut source) = translator.source(&merge.source)?;
-        let read: Vec<_> = source.columns.iter().map(|column| (column.sql.clone(), column.data_type.kind())).collect();
+        let read: Vec<_> = source
+            .columns
+            .iter()
+            .map(|column| (column.sql.clone(), column.data_type.kind()))
+            .collect();
         let kinds = read.iter().map(|(_, kind)| *kind).collect();
-        let source_reading = reading(translator, format!("{} FROM {from}", select_list(&read)), kinds);
+        let source_reading = reading(
+            translator,
+            format!("{} FROM {from}", select_list(&read)),
+            kinds,
+        );
         // From here on the source is one row, whose values are parameters.
         translator.params.clear();
         for (at, column) in source.columns.iter_mut().enumerate() {
@@ -61,24 +71,51 @@ impl MergePlan {
         let on = translator.condition(&merge.on)?;
         let sql = format!("SELECT t.rowid FROM {} AS t WHERE {on}", table.sqlite());
         let matches = reading(translator, sql, vec![Kind::RowId]);
-        let update = merge.update.as_ref().map(|update| MergeUpdatePlan::new(translator, &table, update, &row));
+        let update = merge
+            .update
+            .as_ref()
+            .map(|update| MergeUpdatePlan::new(translator, &table, update, &row));
         let update = update.transpose()?;
         translator.scopes.leave();
         translator.scopes.enter(vec![source]);
-        let insert = merge.insert.as_ref().map(|insert| MergeInsertPlan::new(translator, &table, insert));
+        let insert = merge
+            .insert
+            .as_ref()
+            .map(|insert| MergeInsertPlan::new(translator, &table, insert));
         let insert = insert.transpose()?;
         translator.scopes.leave();
-        Ok(Self { table, source: source_reading, matches, update, insert })
+        Ok(Self {
+            table,
+            source: source_reading,
+            matches,
+            update,
+            insert,
+        })
     }
 
     pub(super) fn run(&self, rows: &mut Rows<'_>, binds: &[Value]) -> Result<u64> {
         let mut merged = 0;
         let mut touched = HashSet::new();
-        for mut source in self.source.rows(rows.connection, Given { binds, source: &[] })? {
-            let found = self.matches.rows(rows.connection, Given { binds, source: &source })?;
+        for mut source in self
+            .source
+            .rows(rows.connection, Given { binds, source: &[] })?
+        {
+            let found = self.matches.rows(
+                rows.connection,
+                Given {
+                    binds,
+                    source: &source,
+                },
+            )?;
             if found.is_empty() {
                 if let Some(insert) = &self.insert {
-                    merged += insert.run(rows, Given { binds, source: &source })?;
+                    merged += insert.run(
+                        rows,
+                        Given {
+                            binds,
+                            source: &source,
+                        },
+                    )?;
                 }
                 continue;
             }
@@ -88,10 +125,21 @@ impl MergePlan {
             for row in found {
                 let row = row_number(&row)?;
                 if !touched.insert(row) {
-                    return Err(OraError::new(30926, "unable to get a stable set of rows in the source tables"));
+                    return Err(OraError::new(
+                        30926,
+                        "unable to get a stable set of rows in the source tables",
+                    ));
                 }
                 source.push(Value::RowId(row));
-                merged += update.run(rows, &self.table, row, Given { binds, source: &source })?;
+                merged += update.run(
+                    rows,
+                    &self.table,
+                    row,
+                    Given {
+                        binds,
+                        source: &source,
+                    },
+                )?;
                 source.pop();
             }
         }
@@ -100,7 +148,12 @@ impl MergePlan {
 }
 
 impl MergeUpdatePlan {
-    fn new(translator: &mut Translator<'_>, table: &Rc<Table>, update: &MergeUpdate, row: &str) -> Result<Self> {
+    fn new(
+        translator: &mut Translator<'_>,
+        table: &Rc<Table>,
+        update: &MergeUpdate,
+        row: &str,
+    ) -> Result<Self> {
         let (targets, values) = assignments(table, &update.set)?;
         let mut read = vec![("t.rowid".to_owned(), Kind::RowId)];
         let inputs = inputs(translator, table, &targets, &values, &mut read)?;
@@ -114,12 +167,20 @@ impl MergeUpdatePlan {
         let of_row = reading(translator, sql, kinds);
         let delete = match &update.delete {
             Some(condition) => {
-                let sql = format!("SELECT t.rowid{from}t.rowid = {row} AND {}", translator.condition(condition)?);
+                let sql = format!(
+                    "SELECT t.rowid{from}t.rowid = {row} AND {}",
+                    translator.condition(condition)?
+                );
                 Some(reading(translator, sql, vec![Kind::RowId]))
             }
             None => None,
         };
-        let update = UpdatePlan { table: Rc::clone(table), targets, inputs, reading: of_row };
+        let update = UpdatePlan {
+            table: Rc::clone(table),
+            targets,
+            inputs,
+            reading: of_row,
+        };
         Ok(Self { update, delete })
     }
 
@@ -136,8 +197,18 @@ impl MergeUpdatePlan {
 }
 
 impl MergeInsertPlan {
-    fn new(translator: &mut Translator<'_>, table: &Rc<Table>, insert: &MergeInsert) -> Result<Self> {
-        let plan = InsertPlan::values(translator, Rc::clone(table), &insert.columns, &insert.values, &[])?;
+    fn new(
+        translator: &mut Translator<'_>,
+        table: &Rc<Table>,
+        insert: &MergeInsert,
+    ) -> Result<Self> {
+        let plan = InsertPlan::values(
+            translator,
+            Rc::clone(table),
+            &insert.columns,
+            &insert.values,
+            &[],
+        )?;
         let condition = match &insert.condition {
             Some(condition) => {
                 let sql = format!("SELECT 1 WHERE {}", translator.condition(condition)?);
@@ -145,7 +216,10 @@ impl MergeInsertPlan {
             }
             None => None,
         };
-        Ok(Self { condition, insert: plan })
+        Ok(Self {
+            condition,
+            insert: plan,
+        })
     }
 
     fn run(&self, rows: &mut Rows<'_>, given: Given<'_>) -> Result<u64> {
@@ -188,10 +262,15 @@ fn columns(expr: &Expr, found: &mut Vec<(Option<String>, String)>) {
             columns(left, found);
             columns(right, found);
         }
-        Expr::Not(inner) | Expr::IsNull(inner) | Expr::Negate(inner) | Expr::Cast { value: inner, .. } => {
+        Expr::Not(inner)
+        | Expr::IsNull(inner)
+        | Expr::Negate(inner)
+        | Expr::Cast { value: inner, .. } => {
             columns(inner, found);
         }
-        Expr::Between { value, low, high } => [value, low, high].into_iter().for_each(|part| columns(part, found)),
+        Expr::Between { value, low, high } => [value, low, high]
+            .into_iter()
+            .for_each(|part| columns(part, found)),
         Expr::In { value, list } => {
             columns(value, found);
             list.iter().for_each(|part| columns(part, found));

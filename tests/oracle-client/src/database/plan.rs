@@ -48,7 +48,11 @@ pub(crate) struct Given<'a> {
 
 impl Reading {
     /// Its rows.
-    pub(crate) fn rows(&self, connection: &Connection, given: Given<'_>) -> Result<Vec<Vec<Value>>> {
+    pub(crate) fn rows(
+        &self,
+        connection: &Connection,
+        given: Given<'_>,
+    ) -> Result<Vec<Vec<Value>>> {
         let mut statement = connection.prepare_cached(&self.sql)?;
         // Parts of one statement share their list of parameters, and use a part of it.
         let used = &self.params[..statement.parameter_count()];
@@ -56,7 +60,11 @@ impl Reading {
         for param in used {
             cells.push(match param {
                 Param::Constant(cell) => cell.clone(),
-                Param::Source(at) => given.source.get(*at).map_or(Value::Null, Clone::clone).to_cell(),
+                Param::Source(at) => given
+                    .source
+                    .get(*at)
+                    .map_or(Value::Null, Clone::clone)
+                    .to_cell(),
                 Param::Bind(at) => {
                     let value = given.binds.get(*at).unwrap_or(&Value::Null);
                     refuse_long(value)?;
@@ -83,7 +91,10 @@ fn refuse_long(value: &Value) -> Result<()> {
         _ => 0,
     };
     if length > TEXT_BYTES {
-        return Err(OraError::new(1461, "can bind a LONG value only for insert into a LONG column"));
+        return Err(OraError::new(
+            1461,
+            "can bind a LONG value only for insert into a LONG column",
+        ));
     }
     Ok(())
 }
@@ -145,7 +156,10 @@ pub(crate) fn targets(table: &Table, columns: &[Name]) -> Result<Vec<usize>> {
 }
 
 /// The positions and the values of SET.
-pub(crate) fn assignments(table: &Table, set: &[Assignment]) -> Result<(Vec<usize>, Vec<Option<Expr>>)> {
+pub(crate) fn assignments(
+    table: &Table,
+    set: &[Assignment],
+) -> Result<(Vec<usize>, Vec<Option<Expr>>)> {
     let names: Vec<Name> = set.iter().map(|(name, _)| name.clone()).collect();
     let values = set.iter().map(|(_, value)| value.clone()).collect();
     Ok((targets(table, &names)?, values))
@@ -166,7 +180,12 @@ pub(crate) fn select_list(read: &[(String, Kind)]) -> String {
 }
 
 /// Refuses wide binds after one that goes into a LOB, as a server does.
-pub(crate) fn check_order(table: &Table, targets: &[usize], inputs: &[Input], binds: &[BindShape]) -> Result<()> {
+pub(crate) fn check_order(
+    table: &Table,
+    targets: &[usize],
+    inputs: &[Input],
+    binds: &[BindShape],
+) -> Result<()> {
     let mut of_lobs = vec![false; binds.len()];
     for (target, input) in targets.iter().zip(inputs) {
         if let Input::Bind(at) = input
@@ -178,7 +197,9 @@ pub(crate) fn check_order(table: &Table, targets: &[usize], inputs: &[Input], bi
     let Some(first) = of_lobs.iter().position(|is_lob| *is_lob) else {
         return Ok(());
     };
-    let is_wide = |at: usize| !of_lobs[at] && !binds[at].kind.is_lob() && binds[at].max_bytes > TEXT_BYTES as u64;
+    let is_wide = |at: usize| {
+        !of_lobs[at] && !binds[at].kind.is_lob() && binds[at].max_bytes > TEXT_BYTES as u64
+    };
     if (first..binds.len()).any(is_wide) {
         return Err(OraError::new(
             24816,

@@ -1,13 +1,16 @@
-//! Writing single rows: defaults, types, NOT NULL, unique and foreign keys.
+//! Writing single rows: defaults, types, NOT NULL, CHECK, unique and foreign keys.
+
+use std::rc::Rc;
 
 use rusqlite::{Connection, params_from_iter};
 
 use super::catalog::{Catalog, Constraint, SCHEMA, Table};
 use super::plan::{Given, Reading};
+use super::scope::Source;
 use super::translate::Translator;
 use crate::error::{OraError, Result};
-use crate::sql::parse_expression;
-use crate::value::{ColumnName, Formats, Number, Value, store};
+use crate::sql::{parse_condition, parse_expression};
+use crate::value::{ColumnName, Formats, Kind, Number, Value, store};
 
 /// Rows of tables, as one session writes them.
 pub(crate) struct Rows<'a> {
@@ -19,10 +22,17 @@ pub(crate) struct Rows<'a> {
 
 impl Rows<'_> {
     /// Inserts a row; columns that are not given get their defaults.
-    pub(crate) fn insert(&mut self, table: &Table, mut given: Vec<(usize, Option<Value>)>) -> Result<()> {
+    pub(crate) fn insert(
+        &mut self,
+        table: &Table,
+        mut given: Vec<(usize, Option<Value>)>,
+    ) -> Result<()> {
         let mut row = Vec::with_capacity(table.columns.len());
         for (at, column) in table.columns.iter().enumerate() {
-            let value = given.iter_mut().find(|(target, _)| *target == at).and_then(|(_, value)| value.take());
+            let value = given
+                .iter_mut()
+                .find(|(target, _)| *target == at)
+                .and_then(|(_, value)| value.take());
             let value = match value {
                 Some(value) => value,
                 None => self.default(table, at)?,
@@ -30,22 +40,43 @@ impl Rows<'_> {
             let value = self.stored(table, at, value)?;
             if value == Value::Null && column.not_null {
                 let name = name(table, at);
-                return Err(OraError::new(1400, format!("cannot insert NULL into ({name})")));
+                return Err(OraError::new(
+                    1400,
+                    format!("cannot insert NULL into ({name})"),
+                ));
             }
             row.push(value);
         }
-        let names: Vec<String> = table.columns.iter().map(super::catalog::Column::sqlite).collect();
+        let names: Vec<String> = table
+            .columns
+            .iter()
+            .map(super::catalog::Column::sqlite)
+            .collect();
         let places = vec!["?"; names.len()].join(", ");
-        let sql = format!("INSERT INTO {} ({}) VALUES ({places})", table.sqlite(), names.join(", "));
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({places})",
+            table.sqlite(),
+            names.join(", ")
+        );
         let cells = row.iter().map(Value::to_cell);
-        let inserted = self.connection.prepare_cached(&sql)?.execute(params_from_iter(cells));
+        let inserted = self
+            .connection
+            .prepare_cached(&sql)?
+            .execute(params_from_iter(cells));
         inserted.map_err(|error| unique(table, error))?;
+        self.check_conditions(table, self.connection.last_insert_rowid())?;
         let all: Vec<usize> = (0..row.len()).collect();
         self.check_parents(table, &all, &row)
     }
 
     /// Sets columns of a row.
-    pub(crate) fn update(&mut self, table: &Table, row: i64, targets: &[usize], values: Vec<Option<Value>>) -> Result<()> {
+    pub(crate) fn update(
+        &mut self,
+        table: &Table,
+        row: i64,
+        targets: &[usize],
+        values: Vec<Option<Value>>,
+    ) -> Result<()> {
         let mut stored = Vec::with_capacity(values.len());
         for (at, value) in targets.iter().zip(values) {
             let value = match value {
@@ -55,14 +86,24 @@ impl Rows<'_> {
             let value = self.stored(table, *at, value)?;
             if value == Value::Null && table.columns[*at].not_null {
                 let name = name(table, *at);
-                return Err(OraError::new(1407, format!("cannot update ({name}) to NULL")));
+                return Err(OraError::new(
+                    1407,
+                    format!("cannot update ({name}) to NULL"),
+                ));
             }
             stored.push(value);
         }
         self.check_children(table, row, Some((targets, &stored)))?;
-        let cells = stored.iter().map(Value::to_cell).chain([rusqlite::types::Value::Integer(row)]);
-        let updated = self.connection.prepare_cached(&update_sql(table, targets))?.execute(params_from_iter(cells));
+        let cells = stored
+            .iter()
+            .map(Value::to_cell)
+            .chain([rusqlite::types::Value::Integer(row)]);
+        let updated = self
+            .connection
+            .prepare_cached(&update_sql(table, targets))?
+            .execute(params_from_iter(cells));
         updated.map_err(|error| unique(table, error))?;
+        self.check_conditions(table, row)?;
         self.check_parents(table, targets, &stored)
     }
 
@@ -71,7 +112,9 @@ impl Rows<'_> {
     pub(crate) fn blank(&mut self, table: &Table, row: i64, targets: &[usize]) -> Result<()> {
         let cells = targets.iter().map(|_| rusqlite::types::Value::Null);
         let cells = cells.chain([rusqlite::types::Value::Integer(row)]);
-        self.connection.prepare_cached(&update_sql(table, targets))?.execute(params_from_iter(cells))?;
+        self.connection
+            .prepare_cached(&update_sql(table, targets))?
+            .execute(params_from_iter(cells))?;
         Ok(())
     }
 
@@ -83,15 +126,30 @@ impl Rows<'_> {
     }
 
     fn stored(&self, table: &Table, at: usize, value: Value) -> Result<Value> {
-        store(value, table.columns[at].data_type, name(table, at), self.formats)
+        store(
+            value,
+            table.columns[at].data_type,
+            name(table, at),
+            self.formats,
+        )
     }
 
     fn default(&mut self, table: &Table, at: usize) -> Result<Value> {
         let column = &table.columns[at];
         if column.is_identity {
             let sql = format!("SELECT max({}) FROM {}", column.sqlite(), table.sqlite());
-            let reading = Reading { sql, params: Vec::new(), kinds: vec![column.data_type.kind()] };
-            let rows = reading.rows(self.connection, Given { binds: &[], source: &[] })?;
+            let reading = Reading {
+                sql,
+                params: Vec::new(),
+                kinds: vec![column.data_type.kind()],
+            };
+            let rows = reading.rows(
+                self.connection,
+                Given {
+                    binds: &[],
+                    source: &[],
+                },
+            )?;
             let last = match rows.into_iter().flatten().next() {
                 Some(Value::Number(last)) => last,
                 _ => Number::zero(),
@@ -105,13 +163,71 @@ impl Rows<'_> {
         let mut translator = Translator::new(self.connection, self.catalog, &[], self.version);
         let typed = translator.value(&expr)?;
         let (sql, params) = (format!("SELECT {}", typed.sql), translator.params);
-        let rows = Reading { sql, params, kinds: vec![typed.kind] }.rows(self.connection, Given { binds: &[], source: &[] })?;
+        let rows = Reading {
+            sql,
+            params,
+            kinds: vec![typed.kind],
+        }
+        .rows(
+            self.connection,
+            Given {
+                binds: &[],
+                source: &[],
+            },
+        )?;
         Ok(rows.into_iter().flatten().next().unwrap_or(Value::Null))
+    }
+
+    /// ORA-02290, where a row is not as a CHECK constraint wants it.
+    fn check_conditions(&mut self, table: &Table, row: i64) -> Result<()> {
+        for check in &table.constraints {
+            let Some(text) = &check.condition else {
+                continue;
+            };
+            let condition = parse_condition(text)?;
+            let mut translator = Translator::new(self.connection, self.catalog, &[], self.version);
+            translator
+                .scopes
+                .enter(vec![Source::table(&Rc::new(table.clone()), None, "t")]);
+            let sql = translator.condition(&condition)?;
+            let (sql, params) = (
+                format!(
+                    "SELECT t.rowid FROM {} AS t WHERE t.rowid = {row} AND NOT ({sql})",
+                    table.sqlite()
+                ),
+                translator.params,
+            );
+            let reading = Reading {
+                sql,
+                params,
+                kinds: vec![Kind::RowId],
+            };
+            if !reading
+                .rows(
+                    self.connection,
+                    Given {
+                        binds: &[],
+                        source: &[],
+                    },
+                )?
+                .is_empty()
+            {
+                return Err(OraError::new(
+                    2290,
+                    format!("check constraint ({SCHEMA}.{}) violated", check.name),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// ORA-02291, where a foreign key among the columns finds no row.
     fn check_parents(&mut self, table: &Table, targets: &[usize], values: &[Value]) -> Result<()> {
-        for key in table.constraints.iter().filter(|constraint| constraint.letter == 'R') {
+        for key in table
+            .constraints
+            .iter()
+            .filter(|constraint| constraint.letter == 'R')
+        {
             let value = |id: &i64| {
                 let at = table.by_id(*id)?;
                 let given = targets.iter().position(|target| *target == at)?;
@@ -127,7 +243,10 @@ impl Rows<'_> {
             if !self.exists(&parent, &key.other_columns, &values)? {
                 return Err(OraError::new(
                     2291,
-                    format!("integrity constraint ({SCHEMA}.{}) violated - parent key not found", key.name),
+                    format!(
+                        "integrity constraint ({SCHEMA}.{}) violated - parent key not found",
+                        key.name
+                    ),
                 ));
             }
         }
@@ -135,9 +254,18 @@ impl Rows<'_> {
     }
 
     /// ORA-02292, where a row is referred to by values that it will have no longer.
-    fn check_children(&mut self, table: &Table, row: i64, after: Option<(&[usize], &[Value])>) -> Result<()> {
+    fn check_children(
+        &mut self,
+        table: &Table,
+        row: i64,
+        after: Option<(&[usize], &[Value])>,
+    ) -> Result<()> {
         for child in self.catalog.children(self.connection, table)? {
-            for key in child.constraints.iter().filter(|key| key.letter == 'R' && key.other_table == table.id) {
+            for key in child
+                .constraints
+                .iter()
+                .filter(|key| key.letter == 'R' && key.other_table == table.id)
+            {
                 self.check_child(table, row, after, &child, key)?;
             }
         }
@@ -152,14 +280,34 @@ impl Rows<'_> {
         child: &Table,
         key: &Constraint,
     ) -> Result<()> {
-        let columns: Vec<usize> = key.other_columns.iter().filter_map(|id| table.by_id(*id)).collect();
-        let names: Vec<String> = columns.iter().map(|at| table.columns[*at].sqlite()).collect();
+        let columns: Vec<usize> = key
+            .other_columns
+            .iter()
+            .filter_map(|id| table.by_id(*id))
+            .collect();
+        let names: Vec<String> = columns
+            .iter()
+            .map(|at| table.columns[*at].sqlite())
+            .collect();
         let reading = Reading {
-            sql: format!("SELECT {} FROM {} WHERE rowid = {row}", names.join(", "), table.sqlite()),
+            sql: format!(
+                "SELECT {} FROM {} WHERE rowid = {row}",
+                names.join(", "),
+                table.sqlite()
+            ),
             params: Vec::new(),
-            kinds: columns.iter().map(|at| table.columns[*at].data_type.kind()).collect(),
+            kinds: columns
+                .iter()
+                .map(|at| table.columns[*at].data_type.kind())
+                .collect(),
         };
-        let rows = reading.rows(self.connection, Given { binds: &[], source: &[] })?;
+        let rows = reading.rows(
+            self.connection,
+            Given {
+                binds: &[],
+                source: &[],
+            },
+        )?;
         let Some(before) = rows.into_iter().next() else {
             return Ok(());
         };
@@ -175,7 +323,10 @@ impl Rows<'_> {
         if !before.contains(&Value::Null) && self.exists(child, &key.columns, &before)? {
             return Err(OraError::new(
                 2292,
-                format!("integrity constraint ({SCHEMA}.{}) violated - child record found", key.name),
+                format!(
+                    "integrity constraint ({SCHEMA}.{}) violated - child record found",
+                    key.name
+                ),
             ));
         }
         Ok(())
@@ -183,19 +334,37 @@ impl Rows<'_> {
 
     fn exists(&self, table: &Table, columns: &[i64], values: &[Value]) -> Result<bool> {
         let conditions: Vec<String> = columns.iter().map(|id| format!("c{id} = ?")).collect();
-        let sql = format!("SELECT 1 FROM {} WHERE {}", table.sqlite(), conditions.join(" AND "));
+        let sql = format!(
+            "SELECT 1 FROM {} WHERE {}",
+            table.sqlite(),
+            conditions.join(" AND ")
+        );
         let cells = values.iter().map(Value::to_cell);
-        Ok(self.connection.prepare_cached(&sql)?.exists(params_from_iter(cells))?)
+        Ok(self
+            .connection
+            .prepare_cached(&sql)?
+            .exists(params_from_iter(cells))?)
     }
 }
 
 fn update_sql(table: &Table, targets: &[usize]) -> String {
-    let set: Vec<String> = targets.iter().map(|at| format!("{} = ?", table.columns[*at].sqlite())).collect();
-    format!("UPDATE {} SET {} WHERE rowid = ?", table.sqlite(), set.join(", "))
+    let set: Vec<String> = targets
+        .iter()
+        .map(|at| format!("{} = ?", table.columns[*at].sqlite()))
+        .collect();
+    format!(
+        "UPDATE {} SET {} WHERE rowid = ?",
+        table.sqlite(),
+        set.join(", ")
+    )
 }
 
 fn name(table: &Table, at: usize) -> ColumnName<'_> {
-    ColumnName { schema: SCHEMA, table: &table.name, column: &table.columns[at].name }
+    ColumnName {
+        schema: SCHEMA,
+        table: &table.name,
+        column: &table.columns[at].name,
+    }
 }
 
 /// ORA-00001 for SQLite's `UNIQUE constraint failed: t1.c1, t1.c2`.

@@ -71,22 +71,36 @@ impl Scopes {
     /// A column by its name, with its table's if that was written.
     pub(crate) fn column(&self, table: Option<&Name>, name: &str) -> Result<&Visible> {
         for level in self.levels.iter().rev() {
-            let sources = level.iter().filter(|source| table.is_none() || source.name.as_ref() == table);
-            let mut found = sources.flat_map(|source| &source.columns).filter(|column| column.name == name);
+            let sources = level
+                .iter()
+                .filter(|source| table.is_none() || source.name.as_ref() == table);
+            let mut found = sources
+                .flat_map(|source| &source.columns)
+                .filter(|column| column.name == name);
             if let Some(column) = found.next() {
                 if found.next().is_some() {
-                    return Err(OraError::new(918, format!("column ambiguously defined ({name})")));
+                    return Err(OraError::new(
+                        918,
+                        format!("column ambiguously defined ({name})"),
+                    ));
                 }
                 return Ok(column);
             }
         }
-        let table = table.map(|table| format!("\"{table}\".")).unwrap_or_default();
-        Err(OraError::new(904, format!("{table}\"{name}\": invalid identifier")))
+        let table = table
+            .map(|table| format!("\"{table}\"."))
+            .unwrap_or_default();
+        Err(OraError::new(
+            904,
+            format!("{table}\"{name}\": invalid identifier"),
+        ))
     }
 
     pub(crate) fn row_id(&self, table: Option<&Name>) -> Result<&str> {
         let mut sources = self.levels.iter().rev().flatten();
-        let source = sources.find(|source| source.row_id.is_some() && (table.is_none() || source.name.as_ref() == table));
+        let source = sources.find(|source| {
+            source.row_id.is_some() && (table.is_none() || source.name.as_ref() == table)
+        });
         source
             .and_then(|source| source.row_id.as_deref())
             .ok_or_else(|| OraError::new(904, "\"ROWID\": invalid identifier"))

@@ -31,13 +31,23 @@ impl Translator<'_> {
         let (mut sql, columns, items) = selected?;
         let mut more = query.and.as_deref();
         while let Some(next) = more {
-            let other = self.query(&Query { and: None, ..next.clone() })?;
-            let same = |(a, b): (&ResultColumn, &ResultColumn)| a.data_type.kind() == b.data_type.kind();
+            let other = self.query(&Query {
+                and: None,
+                ..next.clone()
+            })?;
+            let same =
+                |(a, b): (&ResultColumn, &ResultColumn)| a.data_type.kind() == b.data_type.kind();
             if other.columns.len() != columns.len() {
-                return Err(OraError::new(1789, "query block has incorrect number of result columns"));
+                return Err(OraError::new(
+                    1789,
+                    "query block has incorrect number of result columns",
+                ));
             }
             if !columns.iter().zip(&other.columns).all(same) {
-                return Err(OraError::new(1790, "expression must have same datatype as corresponding expression"));
+                return Err(OraError::new(
+                    1790,
+                    "expression must have same datatype as corresponding expression",
+                ));
             }
             sql.push_str(" UNION ALL ");
             sql.push_str(&other.sql);
@@ -83,10 +93,20 @@ impl Translator<'_> {
             }
             tail.push_str(&format!(" GROUP BY {}", parts.join(", ")));
         }
-        if query.is_distinct && columns.iter().any(|column: &ResultColumn| column.data_type.kind().is_lob()) {
-            return Err(OraError::new(932, "inconsistent datatypes: expected - got CLOB"));
+        if query.is_distinct
+            && columns
+                .iter()
+                .any(|column: &ResultColumn| column.data_type.kind().is_lob())
+        {
+            return Err(OraError::new(
+                932,
+                "inconsistent datatypes: expected - got CLOB",
+            ));
         }
-        let named = items.iter().enumerate().map(|(at, (sql, _))| format!("{sql} AS o{at}"));
+        let named = items
+            .iter()
+            .enumerate()
+            .map(|(at, (sql, _))| format!("{sql} AS o{at}"));
         let named = named.collect::<Vec<_>>().join(", ");
         let distinct = if query.is_distinct { "DISTINCT " } else { "" };
         Ok((format!("SELECT {distinct}{named}{tail}"), columns, items))
@@ -100,14 +120,22 @@ impl Translator<'_> {
         let (mut named, mut at) = (Vec::new(), 0);
         for source in self.scopes.innermost() {
             let row_id = source.row_id.iter_mut();
-            for sql in source.columns.iter_mut().map(|column| &mut column.sql).chain(row_id) {
+            for sql in source
+                .columns
+                .iter_mut()
+                .map(|column| &mut column.sql)
+                .chain(row_id)
+            {
                 named.push(format!("{sql} AS k{at}"));
                 *sql = format!("{alias}.k{at}");
                 at += 1;
             }
         }
         // Else SQLite would sort before it counts: any rows are the first, to it.
-        let rows = format!("WITH w AS MATERIALIZED (SELECT {}{tail}{limit}) SELECT * FROM w", named.join(", "));
+        let rows = format!(
+            "WITH w AS MATERIALIZED (SELECT {}{tail}{limit}) SELECT * FROM w",
+            named.join(", ")
+        );
         Ok(format!(" FROM ({rows}) AS {alias}"))
     }
 
@@ -141,8 +169,18 @@ impl Translator<'_> {
                     if table.is_some() && source.name != *table {
                         continue;
                     }
-                    for Visible { name, data_type, not_null, sql } in &source.columns {
-                        columns.push(ResultColumn { name: name.clone(), data_type: *data_type, not_null: *not_null });
+                    for Visible {
+                        name,
+                        data_type,
+                        not_null,
+                        sql,
+                    } in &source.columns
+                    {
+                        columns.push(ResultColumn {
+                            name: name.clone(),
+                            data_type: *data_type,
+                            not_null: *not_null,
+                        });
                         items.push((sql.clone(), data_type.kind()));
                     }
                 }
@@ -157,11 +195,17 @@ impl Translator<'_> {
                     _ => text.split_whitespace().collect::<String>().to_uppercase(),
                 };
                 let not_null = match value {
-                    Expr::Column { table, name } => self.scopes.column(table.as_ref(), name)?.not_null,
+                    Expr::Column { table, name } => {
+                        self.scopes.column(table.as_ref(), name)?.not_null
+                    }
                     _ => false,
                 };
                 let name = name.clone().unwrap_or(own);
-                columns.push(ResultColumn { name, data_type: typed.data_type, not_null });
+                columns.push(ResultColumn {
+                    name,
+                    data_type: typed.data_type,
+                    not_null,
+                });
                 items.push((typed.sql, typed.kind));
             }
         }
@@ -180,7 +224,11 @@ impl Translator<'_> {
                     self.scopes.enter(all);
                     let on = self.condition(on);
                     all = self.scopes.leave();
-                    let word = if *join == Join::Left { "LEFT JOIN" } else { "JOIN" };
+                    let word = if *join == Join::Left {
+                        "LEFT JOIN"
+                    } else {
+                        "JOIN"
+                    };
                     sql.push_str(&format!(" {word} {text} ON {}", on?));
                 }
             }
@@ -195,32 +243,54 @@ impl Translator<'_> {
         match &source.table {
             Relation::Query(query) => {
                 let query = self.query(query)?;
-                let columns = query.columns.into_iter().enumerate().map(|(at, column)| Visible {
-                    name: column.name,
-                    data_type: column.data_type,
-                    not_null: column.not_null,
-                    sql: format!("{alias}.o{at}"),
-                });
+                let columns = query
+                    .columns
+                    .into_iter()
+                    .enumerate()
+                    .map(|(at, column)| Visible {
+                        name: column.name,
+                        data_type: column.data_type,
+                        not_null: column.not_null,
+                        sql: format!("{alias}.o{at}"),
+                    });
                 let columns = columns.collect();
-                Ok((format!("({}) AS {alias}", query.sql), Source { name: source.alias.clone(), columns, row_id: None }))
+                Ok((
+                    format!("({}) AS {alias}", query.sql),
+                    Source {
+                        name: source.alias.clone(),
+                        columns,
+                        row_id: None,
+                    },
+                ))
             }
             Relation::Table(name) => {
                 let is_own = name.schema.as_ref().is_none_or(|schema| schema == "SYS");
                 let table = self.catalog.table(self.connection, name);
-                if let (Err(_), true, Some(view)) = (&table, is_own, views::find(&name.name, self.version)) {
-                    let names: Vec<String> = (0..view.columns.len()).map(|at| format!("o{at}")).collect();
-                    let columns = view.columns.iter().enumerate().map(|(at, (name, data_type))| Visible {
-                        name: (*name).to_owned(),
-                        data_type: *data_type,
-                        not_null: false,
-                        sql: format!("{alias}.o{at}"),
-                    });
+                if let (Err(_), true, Some(view)) =
+                    (&table, is_own, views::find(&name.name, self.version))
+                {
+                    let names: Vec<String> =
+                        (0..view.columns.len()).map(|at| format!("o{at}")).collect();
+                    let columns = view
+                        .columns
+                        .iter()
+                        .enumerate()
+                        .map(|(at, (name, data_type))| Visible {
+                            name: (*name).to_owned(),
+                            data_type: *data_type,
+                            not_null: false,
+                            sql: format!("{alias}.o{at}"),
+                        });
                     let visible = Source {
                         name: Some(source.alias.clone().unwrap_or_else(|| name.name.clone())),
                         columns: columns.collect(),
                         row_id: None,
                     };
-                    let sql = format!("(WITH v({}) AS ({}) SELECT * FROM v) AS {alias}", names.join(", "), view.sql);
+                    let sql = format!(
+                        "(WITH v({}) AS ({}) SELECT * FROM v) AS {alias}",
+                        names.join(", "),
+                        view.sql
+                    );
                     return Ok((sql, visible));
                 }
                 let table = table?;
@@ -230,23 +300,50 @@ impl Translator<'_> {
         }
     }
 
-    fn order(&mut self, query: &Query, items: &[(String, Kind)], columns: &[ResultColumn]) -> Result<String> {
+    fn order(
+        &mut self,
+        query: &Query,
+        items: &[(String, Kind)],
+        columns: &[ResultColumn],
+    ) -> Result<String> {
         let mut parts = Vec::new();
-        for Order { value, is_descending, nulls_first } in &query.order {
+        for Order {
+            value,
+            is_descending,
+            nulls_first,
+        } in &query.order
+        {
             let ordinal = match value {
                 Expr::Number(number) => {
-                    let at = number.to_i128().and_then(|at| usize::try_from(at).ok()).filter(|at| (1..=items.len()).contains(at));
-                    Some(at.ok_or_else(|| OraError::new(1785, "ORDER BY item must be the number of a SELECT-list expression"))? - 1)
+                    let at = number
+                        .to_i128()
+                        .and_then(|at| usize::try_from(at).ok())
+                        .filter(|at| (1..=items.len()).contains(at));
+                    Some(
+                        at.ok_or_else(|| {
+                            OraError::new(
+                                1785,
+                                "ORDER BY item must be the number of a SELECT-list expression",
+                            )
+                        })? - 1,
+                    )
                 }
-                Expr::Column { table: None, name } => columns.iter().position(|column| column.name == *name),
+                Expr::Column { table: None, name } => {
+                    columns.iter().position(|column| column.name == *name)
+                }
                 _ => None,
             };
             let sql = match ordinal {
                 Some(at) if items[at].1.is_lob() => {
-                    return Err(OraError::new(932, "inconsistent datatypes: expected - got CLOB"));
+                    return Err(OraError::new(
+                        932,
+                        "inconsistent datatypes: expected - got CLOB",
+                    ));
                 }
                 Some(at) => (at + 1).to_string(),
-                None if query.and.is_some() => return Err(OraError::new(904, "invalid identifier")),
+                None if query.and.is_some() => {
+                    return Err(OraError::new(904, "invalid identifier"));
+                }
                 None => {
                     let value = self.value(value)?;
                     self.orderable(&value)?;
@@ -254,10 +351,18 @@ impl Translator<'_> {
                 }
             };
             let direction = if *is_descending { "DESC" } else { "ASC" };
-            let nulls = if nulls_first.unwrap_or(*is_descending) { "FIRST" } else { "LAST" };
+            let nulls = if nulls_first.unwrap_or(*is_descending) {
+                "FIRST"
+            } else {
+                "LAST"
+            };
             parts.push(format!("{sql} {direction} NULLS {nulls}"));
         }
-        Ok(if parts.is_empty() { String::new() } else { format!(" ORDER BY {}", parts.join(", ")) })
+        Ok(if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", parts.join(", "))
+        })
     }
 
     fn limits(&mut self, query: &Query) -> Result<String> {
@@ -300,12 +405,25 @@ pub(crate) fn split_row_number(condition: Option<&Expr>) -> (Option<Expr>, Optio
             };
             (rest, a.or(b))
         }
-        Some(Expr::Compare { operator, left, right }) if **left == Expr::RowNum => {
+        Some(Expr::Compare {
+            operator,
+            left,
+            right,
+        }) if **left == Expr::RowNum => {
             let is_first = **right == Expr::Number(Number::from(1_i64));
             let limit = match *operator {
-                "<=" => RowLimit::UpTo { last: (**right).clone(), less: 0 },
-                "<" => RowLimit::UpTo { last: (**right).clone(), less: 1 },
-                "=" if is_first => RowLimit::UpTo { last: (**right).clone(), less: 0 },
+                "<=" => RowLimit::UpTo {
+                    last: (**right).clone(),
+                    less: 0,
+                },
+                "<" => RowLimit::UpTo {
+                    last: (**right).clone(),
+                    less: 1,
+                },
+                "=" if is_first => RowLimit::UpTo {
+                    last: (**right).clone(),
+                    less: 0,
+                },
                 // No row is ever the second: the first was not taken.
                 "=" | ">" => RowLimit::None,
                 _ => return (condition.cloned(), None),

@@ -34,7 +34,11 @@ pub(crate) struct Typed {
 
 impl Typed {
     pub(super) fn of_kind(sql: String, kind: Kind) -> Self {
-        Self { sql, data_type: DataType::of_kind(kind), kind }
+        Self {
+            sql,
+            data_type: DataType::of_kind(kind),
+            kind,
+        }
     }
 }
 
@@ -58,15 +62,27 @@ impl<'a> Translator<'a> {
         binds: &'a [Kind],
         version: &'a str,
     ) -> Self {
-        Self { connection, catalog, binds, version, scopes: Scopes::default(), params: Vec::new(), count: 0 }
+        Self {
+            connection,
+            catalog,
+            binds,
+            version,
+            scopes: Scopes::default(),
+            params: Vec::new(),
+            count: 0,
+        }
     }
 
     /// A parameter's place.
     pub(super) fn param(&mut self, param: Param) -> String {
-        let at = self.params.iter().position(|known| *known == param).unwrap_or_else(|| {
-            self.params.push(param);
-            self.params.len() - 1
-        });
+        let at = self
+            .params
+            .iter()
+            .position(|known| *known == param)
+            .unwrap_or_else(|| {
+                self.params.push(param);
+                self.params.len() - 1
+            });
         format!("?{}", at + 1)
     }
 
@@ -86,7 +102,10 @@ impl<'a> Translator<'a> {
             Expr::Text(text) => {
                 let mut typed = self.constant(&Value::text(text));
                 let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-                typed.data_type = DataType::Char { length, in_chars: false };
+                typed.data_type = DataType::Char {
+                    length,
+                    in_chars: false,
+                };
                 Ok(typed)
             }
             Expr::Null => Ok(Typed::of_kind("NULL".to_owned(), Kind::Null)),
@@ -96,13 +115,19 @@ impl<'a> Translator<'a> {
                     formats.parse(text, "SYYYY-MM-DD", Kind::Date)?
                 } else {
                     let without = formats.parse(text, "SYYYY-MM-DD HH24:MI:SSXFF", Kind::Timestamp);
-                    without.or_else(|_| formats.parse(text, "SYYYY-MM-DD HH24:MI:SSXFF TZR", Kind::TimestampTz))?
+                    without.or_else(|_| {
+                        formats.parse(text, "SYYYY-MM-DD HH24:MI:SSXFF TZR", Kind::TimestampTz)
+                    })?
                 };
                 Ok(self.constant(&value))
             }
             Expr::Column { table, name } => {
                 let column = self.scopes.column(table.as_ref(), name)?;
-                Ok(Typed { sql: column.sql.clone(), data_type: column.data_type, kind: column.data_type.kind() })
+                Ok(Typed {
+                    sql: column.sql.clone(),
+                    data_type: column.data_type,
+                    kind: column.data_type.kind(),
+                })
             }
             Expr::RowId { table } => {
                 let sql = self.scopes.row_id(table.as_ref())?.to_owned();
@@ -110,22 +135,45 @@ impl<'a> Translator<'a> {
             }
             Expr::CountAll => Ok(Typed::of_kind("ora_num(count(*))".to_owned(), Kind::Number)),
             Expr::Call { name, args } => self.call(name, args),
-            Expr::Negate(value) => self.operation("-", &[Expr::Number(crate::value::Number::zero()), (**value).clone()]),
+            Expr::Negate(value) => self.operation(
+                "-",
+                &[
+                    Expr::Number(crate::value::Number::zero()),
+                    (**value).clone(),
+                ],
+            ),
             Expr::Arithmetic { operator: '/', .. } => Err(OraError::unknown("division")),
-            Expr::Arithmetic { operator, left, right } => {
-                self.operation(&operator.to_string(), &[(**left).clone(), (**right).clone()])
+            Expr::Arithmetic {
+                operator,
+                left,
+                right,
+            } => self.operation(
+                &operator.to_string(),
+                &[(**left).clone(), (**right).clone()],
+            ),
+            Expr::Concat(left, right) => {
+                self.operation("CONCAT", &[(**left).clone(), (**right).clone()])
             }
-            Expr::Concat(left, right) => self.operation("CONCAT", &[(**left).clone(), (**right).clone()]),
             Expr::Query(query) => {
                 let typed = self.scalar(query)?;
-                Ok(Typed { sql: format!("({})", typed.sql), ..typed })
+                Ok(Typed {
+                    sql: format!("({})", typed.sql),
+                    ..typed
+                })
             }
-            Expr::Case { branches, otherwise } => self.case(branches, otherwise.as_deref()),
+            Expr::Case {
+                branches,
+                otherwise,
+            } => self.case(branches, otherwise.as_deref()),
             Expr::Cast { value, to } => {
                 let value = self.value(value)?;
                 let kind = to.kind();
                 let sql = self.convert(&value, kind)?;
-                Ok(Typed { sql, data_type: *to, kind })
+                Ok(Typed {
+                    sql,
+                    data_type: *to,
+                    kind,
+                })
             }
             Expr::RowNum => Err(OraError::unknown("ROWNUM here")),
             Expr::Compare { .. }
@@ -148,11 +196,19 @@ impl<'a> Translator<'a> {
             return Ok(value.sql.clone());
         }
         check_conversion(from, to)?;
-        Ok(format!("ora_as('{}', '{}', {})", from.letter(), to.letter(), value.sql))
+        Ok(format!(
+            "ora_as('{}', '{}', {})",
+            from.letter(),
+            to.letter(),
+            value.sql
+        ))
     }
 
     fn operation(&mut self, name: &str, args: &[Expr]) -> Result<Typed> {
-        let args = args.iter().map(|arg| self.value(arg)).collect::<Result<Vec<_>>>()?;
+        let args = args
+            .iter()
+            .map(|arg| self.value(arg))
+            .collect::<Result<Vec<_>>>()?;
         self.called(name, &args)
     }
 
@@ -170,13 +226,22 @@ impl<'a> Translator<'a> {
     }
 
     fn call(&mut self, name: &str, args: &[Expr]) -> Result<Typed> {
-        let args = args.iter().map(|arg| self.value(arg)).collect::<Result<Vec<_>>>()?;
+        let args = args
+            .iter()
+            .map(|arg| self.value(arg))
+            .collect::<Result<Vec<_>>>()?;
         match (name, args.as_slice()) {
-            ("COUNT", [value]) => Ok(Typed::of_kind(format!("ora_num(count({}))", value.sql), Kind::Number)),
+            ("COUNT", [value]) => Ok(Typed::of_kind(
+                format!("ora_num(count({}))", value.sql),
+                Kind::Number,
+            )),
             ("MIN" | "MAX", [value]) => {
                 self.orderable(value)?;
                 let sql = format!("{}({})", name.to_lowercase(), value.sql);
-                Ok(Typed { sql, ..value.clone() })
+                Ok(Typed {
+                    sql,
+                    ..value.clone()
+                })
             }
             ("SUM", [value]) => {
                 let sql = self.convert(value, Kind::Number)?;
@@ -184,18 +249,33 @@ impl<'a> Translator<'a> {
             }
             ("NVL", [_, _]) | ("COALESCE", [_, _, ..]) => {
                 let kind = common(&args);
-                let parts = args.iter().map(|arg| self.convert(arg, kind)).collect::<Result<Vec<_>>>()?;
-                Ok(Typed::of_kind(format!("coalesce({})", parts.join(", ")), kind))
+                let parts = args
+                    .iter()
+                    .map(|arg| self.convert(arg, kind))
+                    .collect::<Result<Vec<_>>>()?;
+                Ok(Typed::of_kind(
+                    format!("coalesce({})", parts.join(", ")),
+                    kind,
+                ))
             }
             ("NULLIF", [value, other]) => {
                 let equal = self.comparison("=", value, other)?;
-                Ok(Typed { sql: format!("CASE WHEN {equal} THEN NULL ELSE {} END", value.sql), ..value.clone() })
+                Ok(Typed {
+                    sql: format!("CASE WHEN {equal} THEN NULL ELSE {} END", value.sql),
+                    ..value.clone()
+                })
             }
             ("GREATEST" | "LEAST", [_, _, ..]) => {
                 let kind = common(&args);
-                let parts = args.iter().map(|arg| self.convert(arg, kind)).collect::<Result<Vec<_>>>()?;
+                let parts = args
+                    .iter()
+                    .map(|arg| self.convert(arg, kind))
+                    .collect::<Result<Vec<_>>>()?;
                 let function = if name == "LEAST" { "min" } else { "max" };
-                Ok(Typed::of_kind(format!("{function}({})", parts.join(", ")), kind))
+                Ok(Typed::of_kind(
+                    format!("{function}({})", parts.join(", ")),
+                    kind,
+                ))
             }
             ("DECODE", [value, rest @ ..]) if rest.len() >= 2 => self.decode(value, rest),
             _ => self.called(name, &args),
@@ -204,7 +284,10 @@ impl<'a> Translator<'a> {
 
     /// DECODE, for which NULL equals NULL.
     fn decode(&mut self, value: &Typed, rest: &[Typed]) -> Result<Typed> {
-        let results: Vec<Typed> = rest.chunks(2).map(|pair| pair[pair.len() - 1].clone()).collect();
+        let results: Vec<Typed> = rest
+            .chunks(2)
+            .map(|pair| pair[pair.len() - 1].clone())
+            .collect();
         let kind = common(&results);
         let mut sql = String::from("CASE");
         let mut otherwise = "NULL".to_owned();
@@ -235,7 +318,10 @@ impl<'a> Translator<'a> {
         let kind = common(&results);
         let mut sql = String::from("CASE");
         for (condition, result) in conditions.iter().zip(&results) {
-            sql.push_str(&format!(" WHEN {condition} THEN {}", self.convert(result, kind)?));
+            sql.push_str(&format!(
+                " WHEN {condition} THEN {}",
+                self.convert(result, kind)?
+            ));
         }
         if let Some(last) = results.get(conditions.len()) {
             sql.push_str(&format!(" ELSE {}", self.convert(last, kind)?));
@@ -254,11 +340,19 @@ impl<'a> Translator<'a> {
     /// A condition.
     pub(crate) fn condition(&mut self, expr: &Expr) -> Result<String> {
         Ok(match expr {
-            Expr::And(left, right) => format!("({} AND {})", self.condition(left)?, self.condition(right)?),
-            Expr::Or(left, right) => format!("({} OR {})", self.condition(left)?, self.condition(right)?),
+            Expr::And(left, right) => {
+                format!("({} AND {})", self.condition(left)?, self.condition(right)?)
+            }
+            Expr::Or(left, right) => {
+                format!("({} OR {})", self.condition(left)?, self.condition(right)?)
+            }
             Expr::Not(inner) => format!("(NOT {})", self.condition(inner)?),
             Expr::IsNull(value) => format!("({} IS NULL)", self.value(value)?.sql),
-            Expr::Compare { operator, left, right } => {
+            Expr::Compare {
+                operator,
+                left,
+                right,
+            } => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
                 self.comparison(operator, &left, &right)?
             }
@@ -282,10 +376,17 @@ impl<'a> Translator<'a> {
             }
             Expr::Between { value, low, high } => {
                 let (value, low, high) = (self.value(value)?, self.value(low)?, self.value(high)?);
-                let (above, below) = (self.comparison(">=", &value, &low)?, self.comparison("<=", &value, &high)?);
+                let (above, below) = (
+                    self.comparison(">=", &value, &low)?,
+                    self.comparison("<=", &value, &high)?,
+                );
                 format!("({above} AND {below})")
             }
-            Expr::Like { value, pattern, escape } => self.like(value, pattern, escape.as_deref())?,
+            Expr::Like {
+                value,
+                pattern,
+                escape,
+            } => self.like(value, pattern, escape.as_deref())?,
             Expr::Exists(query) => {
                 let query = self.query(query)?;
                 format!("EXISTS ({})", query.sql)
@@ -296,7 +397,14 @@ impl<'a> Translator<'a> {
 
     fn like(&mut self, value: &Expr, pattern: &Expr, escape: Option<&Expr>) -> Result<String> {
         let (value, pattern) = (self.value(value)?, self.value(pattern)?);
-        let value = self.convert(&value, if value.kind == Kind::Clob { Kind::Clob } else { Kind::Text })?;
+        let value = self.convert(
+            &value,
+            if value.kind == Kind::Clob {
+                Kind::Clob
+            } else {
+                Kind::Text
+            },
+        )?;
         let pattern = self.convert(&pattern, Kind::Text)?;
         let escape = match escape {
             Some(escape) => format!(" ESCAPE {}", self.value(escape)?.sql),
@@ -306,7 +414,12 @@ impl<'a> Translator<'a> {
     }
 
     /// A comparison, in the kind that Oracle compares the two in.
-    pub(super) fn comparison(&mut self, operator: &str, left: &Typed, right: &Typed) -> Result<String> {
+    pub(super) fn comparison(
+        &mut self,
+        operator: &str,
+        left: &Typed,
+        right: &Typed,
+    ) -> Result<String> {
         let (a, b) = (left.kind, right.kind);
         for side in [left, right] {
             self.orderable(side)?;
@@ -319,8 +432,12 @@ impl<'a> Translator<'a> {
                 Kind::Double
             }
             (Kind::Text, other) | (other, Kind::Text) => other,
-            (Kind::TimestampTz, other) | (other, Kind::TimestampTz) if other.is_time() => Kind::TimestampTz,
-            (Kind::Timestamp, other) | (other, Kind::Timestamp) if other.is_time() => Kind::Timestamp,
+            (Kind::TimestampTz, other) | (other, Kind::TimestampTz) if other.is_time() => {
+                Kind::TimestampTz
+            }
+            (Kind::Timestamp, other) | (other, Kind::Timestamp) if other.is_time() => {
+                Kind::Timestamp
+            }
             _ if a == b => a,
             _ => return Err(inconsistent(a, b)),
         };
@@ -339,7 +456,11 @@ impl<'a> Translator<'a> {
         let [column] = query.columns.as_slice() else {
             return Err(OraError::new(913, "too many values"));
         };
-        Ok(Typed { sql: query.sql, data_type: column.data_type, kind: column.data_type.kind() })
+        Ok(Typed {
+            sql: query.sql,
+            data_type: column.data_type,
+            kind: column.data_type.kind(),
+        })
     }
 }
 
@@ -351,12 +472,27 @@ pub(super) fn check_conversion(from: Kind, to: Kind) -> Result<()> {
         || to == Kind::Text && from != Kind::Blob
         || from.is_numeric() && to.is_numeric()
         || from.is_time() && to.is_time()
-        || matches!((from, to), (Kind::Raw, Kind::Blob) | (Kind::Blob, Kind::Raw));
-    if is_possible { Ok(()) } else { Err(inconsistent(to, from)) }
+        || matches!(
+            (from, to),
+            (Kind::Raw, Kind::Blob) | (Kind::Blob, Kind::Raw)
+        );
+    if is_possible {
+        Ok(())
+    } else {
+        Err(inconsistent(to, from))
+    }
 }
 
 /// The kind of several results: that of the first that is not NULL, or a LOB's if one is.
 fn common(values: &[Typed]) -> Kind {
-    let kinds = || values.iter().map(|value| value.kind).filter(|kind| *kind != Kind::Null);
-    kinds().find(|kind| *kind == Kind::Clob).or_else(|| kinds().next()).unwrap_or(Kind::Null)
+    let kinds = || {
+        values
+            .iter()
+            .map(|value| value.kind)
+            .filter(|kind| *kind != Kind::Null)
+    };
+    kinds()
+        .find(|kind| *kind == Kind::Clob)
+        .or_else(|| kinds().next())
+        .unwrap_or(Kind::Null)
 }

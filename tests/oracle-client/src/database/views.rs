@@ -8,19 +8,39 @@ pub(crate) struct View {
     pub(crate) sql: String,
 }
 
-const TEXT: DataType = DataType::Varchar { length: 128, in_chars: false };
-const NUMBER: DataType = DataType::Number { precision: None, scale: None };
+const TEXT: DataType = DataType::Varchar {
+    length: 128,
+    in_chars: false,
+};
+const NUMBER: DataType = DataType::Number {
+    precision: None,
+    scale: None,
+};
 
 /// A list of columns, `N` for numbers.
 fn view(columns: &[(&'static str, char, &str)], from: &str, is_user: bool) -> View {
     // The views of USER_ lack the owner.
-    let columns: Vec<_> = columns.iter().filter(|(name, ..)| !(is_user && *name == "OWNER")).collect();
+    let columns: Vec<_> = columns
+        .iter()
+        .filter(|(name, ..)| !(is_user && *name == "OWNER"))
+        .collect();
     let selected: Vec<String> = columns
         .iter()
-        .map(|(_, letter, sql)| if *letter == 'N' { format!("ora_num({sql})") } else { (*sql).to_owned() })
+        .map(|(_, letter, sql)| {
+            if *letter == 'N' {
+                format!("ora_num({sql})")
+            } else {
+                (*sql).to_owned()
+            }
+        })
         .collect();
-    let columns = columns.iter().map(|(name, letter, _)| (*name, if *letter == 'N' { NUMBER } else { TEXT }));
-    View { columns: columns.collect(), sql: format!("SELECT {} FROM {from}", selected.join(", ")) }
+    let columns = columns
+        .iter()
+        .map(|(name, letter, _)| (*name, if *letter == 'N' { NUMBER } else { TEXT }));
+    View {
+        columns: columns.collect(),
+        sql: format!("SELECT {} FROM {from}", selected.join(", ")),
+    }
 }
 
 /// Numbers of a list of them, with their positions.
@@ -36,12 +56,21 @@ pub(crate) fn find(name: &str, version: &str) -> Option<View> {
     };
     let all = match base {
         "TABLES" => view(
-            &[("OWNER", 'T', "'TAHR'"), ("TABLE_NAME", 'T', "t.name"), ("TEMPORARY", 'T', "'N'"), ("STATUS", 'T', "'VALID'")],
+            &[
+                ("OWNER", 'T', "'TAHR'"),
+                ("TABLE_NAME", 'T', "t.name"),
+                ("TEMPORARY", 'T', "'N'"),
+                ("STATUS", 'T', "'VALID'"),
+            ],
             "ora_tables t",
             is_user,
         ),
         "OBJECTS" => view(
-            &[("OWNER", 'T', "'TAHR'"), ("OBJECT_NAME", 'T', "t.name"), ("OBJECT_TYPE", 'T', "'TABLE'")],
+            &[
+                ("OWNER", 'T', "'TAHR'"),
+                ("OBJECT_NAME", 'T', "t.name"),
+                ("OBJECT_TYPE", 'T', "'TABLE'"),
+            ],
             "ora_tables t",
             is_user,
         ),
@@ -54,12 +83,20 @@ pub(crate) fn find(name: &str, version: &str) -> Option<View> {
                 ("TABLE_NAME", 'T', "t.name"),
                 ("SEARCH_CONDITION", 'T', "x.condition"),
                 ("R_OWNER", 'T', "CASE WHEN x.type = 'R' THEN 'TAHR' END"),
-                ("R_CONSTRAINT_NAME", 'T', "(SELECT k.name FROM ora_constraints k WHERE k.table_id = x.other_table \
-                    AND k.columns = x.other_columns AND k.type IN ('P', 'U'))"),
+                (
+                    "R_CONSTRAINT_NAME",
+                    'T',
+                    "(SELECT k.name FROM ora_constraints k WHERE k.table_id = x.other_table \
+                    AND k.columns = x.other_columns AND k.type IN ('P', 'U'))",
+                ),
                 ("STATUS", 'T', "'ENABLED'"),
                 ("DEFERRABLE", 'T', "'NOT DEFERRABLE'"),
                 ("VALIDATED", 'T', "'VALIDATED'"),
-                ("INDEX_NAME", 'T', "(SELECT i.name FROM ora_indexes i WHERE i.id = x.index_id)"),
+                (
+                    "INDEX_NAME",
+                    'T',
+                    "(SELECT i.name FROM ora_indexes i WHERE i.id = x.index_id)",
+                ),
             ],
             "ora_constraints x JOIN ora_tables t ON t.id = x.table_id",
             is_user,
@@ -82,7 +119,11 @@ pub(crate) fn find(name: &str, version: &str) -> Option<View> {
                 ("INDEX_TYPE", 'T', "'NORMAL'"),
                 ("TABLE_OWNER", 'T', "'TAHR'"),
                 ("TABLE_NAME", 'T', "t.name"),
-                ("UNIQUENESS", 'T', "CASE WHEN x.is_unique THEN 'UNIQUE' ELSE 'NONUNIQUE' END"),
+                (
+                    "UNIQUENESS",
+                    'T',
+                    "CASE WHEN x.is_unique THEN 'UNIQUE' ELSE 'NONUNIQUE' END",
+                ),
                 ("STATUS", 'T', "'VALID'"),
                 ("FUNCIDX_STATUS", 'T', "NULL"),
             ],
@@ -119,11 +160,19 @@ fn tab_columns(is_user: bool) -> View {
             ("CHAR_USED", 'T', "ora_type(c.type, 'used')"),
             ("DATA_PRECISION", 'N', "ora_type(c.type, 'precision')"),
             ("DATA_SCALE", 'N', "ora_type(c.type, 'scale')"),
-            ("NULLABLE", 'T', "CASE WHEN c.not_null THEN 'N' ELSE 'Y' END"),
+            (
+                "NULLABLE",
+                'T',
+                "CASE WHEN c.not_null THEN 'N' ELSE 'Y' END",
+            ),
             ("COLUMN_ID", 'N', "c.position"),
             ("DEFAULT_LENGTH", 'N', "length(c.default_text)"),
             ("DATA_DEFAULT", 'T', "c.default_text"),
-            ("IDENTITY_COLUMN", 'T', "CASE WHEN c.is_identity THEN 'YES' ELSE 'NO' END"),
+            (
+                "IDENTITY_COLUMN",
+                'T',
+                "CASE WHEN c.is_identity THEN 'YES' ELSE 'NO' END",
+            ),
             ("VIRTUAL_COLUMN", 'T', "'NO'"),
             ("HIDDEN_COLUMN", 'T', "'NO'"),
             ("USER_GENERATED", 'T', "'YES'"),

@@ -31,9 +31,12 @@ impl Target {
     unsafe fn put_text(&self, text: &str) -> Answer {
         // SAFETY: by the caller's word.
         unsafe {
-            self.value.cast::<*const u8>().write_unaligned(text.as_ptr());
+            self.value
+                .cast::<*const u8>()
+                .write_unaligned(text.as_ptr());
             if !self.size.is_null() {
-                self.size.write(u32::try_from(text.len()).unwrap_or(u32::MAX));
+                self.size
+                    .write(u32::try_from(text.len()).unwrap_or(u32::MAX));
             }
         }
         Ok(SUCCESS)
@@ -70,13 +73,19 @@ unsafe fn get(object: &Object, attribute: u32, target: &Target) -> Answer {
     // SAFETY: by the caller's word, in all of these.
     unsafe {
         match (object, attribute) {
-            (Object::Environment | Object::Server(..), 31) | (Object::Environment, 262) => target.put(CHARSET),
+            (Object::Environment | Object::Server(..), 31) | (Object::Environment, 262) => {
+                target.put(CHARSET)
+            }
             (Object::Error(state), 74) => target.put(lock(state).row),
             (Object::Error(_), 472) => target.put(0_i32),
             (Object::Server(shared, address), 143) => {
                 let is_attached = lock(address).is_some();
                 let shared = lock(shared).clone();
-                let is_alive = shared.is_none_or(|shared| shared.with(|session| Ok(session.is_alive())).unwrap_or(false));
+                let is_alive = shared.is_none_or(|shared| {
+                    shared
+                        .with(|session| Ok(session.is_alive()))
+                        .unwrap_or(false)
+                });
                 target.put(u32::from(is_attached && is_alive))
             }
             (Object::Server(..), 391 | 392 | 393 | 399) => target.put_text("STANDIN"),
@@ -87,17 +96,24 @@ unsafe fn get(object: &Object, attribute: u32, target: &Target) -> Answer {
             (Object::Service(service), 531) => target.put(lock(service).timeout),
             (Object::Service(service), 500) => {
                 let shared = lock(service).shared.clone();
-                let bytes = shared.and_then(|shared| shared.with(|session| Ok(session.settings().name_bytes())).ok());
+                let bytes = shared.and_then(|shared| {
+                    shared
+                        .with(|session| Ok(session.settings().name_bytes()))
+                        .ok()
+                });
                 target.put(u8::try_from(bytes.unwrap_or(128)).unwrap_or(128))
             }
             (Object::Login(login), 484) => {
                 let shared = lock(login).shared.clone();
-                let is_open = shared.and_then(|shared| shared.with(|session| Ok(session.in_transaction())).ok());
+                let is_open = shared
+                    .and_then(|shared| shared.with(|session| Ok(session.in_transaction())).ok());
                 target.put(i32::from(is_open.unwrap_or(false)))
             }
             (Object::Login(_), 224) => target.put_text(crate::database::SCHEMA),
             (Object::Login(_), 471) => target.put(300_u32),
-            (Object::Statement(statement), _) => statement_attribute(&lock(statement), attribute, target),
+            (Object::Statement(statement), _) => {
+                statement_attribute(&lock(statement), attribute, target)
+            }
             (Object::Column(column), _) => column_attribute(column, attribute, target),
             (Object::Bind(_), 42) => target.put(0_u32),
             _ => Err(unknown(attribute)),
@@ -107,7 +123,11 @@ unsafe fn get(object: &Object, attribute: u32, target: &Target) -> Answer {
 
 /// # Safety
 /// As for [`get`].
-unsafe fn statement_attribute(statement: &super::statements::Statement, attribute: u32, target: &Target) -> Answer {
+unsafe fn statement_attribute(
+    statement: &super::statements::Statement,
+    attribute: u32,
+    target: &Target,
+) -> Answer {
     // SAFETY: by the caller's word, in all of these.
     unsafe {
         match attribute {
@@ -160,11 +180,20 @@ fn type_code(data_type: DataType) -> u16 {
 unsafe fn column_attribute(column: &ResultColumn, attribute: u32, target: &Target) -> Answer {
     let data_type = column.data_type;
     let (precision, scale): (i16, i8) = match data_type {
-        DataType::Number { precision: None, scale: None } => (0, -127),
-        DataType::Number { precision, scale } => (precision.map_or(38, i16::from), scale.unwrap_or(0)),
+        DataType::Number {
+            precision: None,
+            scale: None,
+        } => (0, -127),
+        DataType::Number { precision, scale } => {
+            (precision.map_or(38, i16::from), scale.unwrap_or(0))
+        }
         DataType::FloatNumber { precision } => (i16::from(precision), -127),
-        DataType::Timestamp { digits } | DataType::TimestampTz { digits } => (0, i8::try_from(digits).unwrap_or(9)),
-        DataType::IntervalDs { days, digits } => (i16::from(days), i8::try_from(digits).unwrap_or(9)),
+        DataType::Timestamp { digits } | DataType::TimestampTz { digits } => {
+            (0, i8::try_from(digits).unwrap_or(9))
+        }
+        DataType::IntervalDs { days, digits } => {
+            (i16::from(days), i8::try_from(digits).unwrap_or(9))
+        }
         DataType::IntervalYm { years } => (i16::from(years), 0),
         _ => (0, 0),
     };
@@ -178,7 +207,10 @@ unsafe fn column_attribute(column: &ResultColumn, attribute: u32, target: &Targe
         match attribute {
             4 => target.put_text(&column.name),
             2 => target.put(type_code(data_type)),
-            32 => target.put(u8::from(matches!(data_type.kind(), Kind::Text | Kind::Clob))),
+            32 => target.put(u8::from(matches!(
+                data_type.kind(),
+                Kind::Text | Kind::Clob
+            ))),
             5 => target.put(precision),
             6 => target.put(scale),
             1 => target.put(short(data_type.bytes())),

@@ -3,7 +3,10 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::Mutex;
 
-use super::handle::{Answer, Handle, Object, SUCCESS, answer, bind_at, interval_at, lob_at, row_at, statement_at, time_at};
+use super::handle::{
+    Answer, Handle, Object, SUCCESS, answer, bind_at, interval_at, lob_at, row_at, statement_at,
+    time_at,
+};
 use super::sessions::text_at;
 use super::statements::unsupported;
 use crate::database::BindShape;
@@ -66,7 +69,10 @@ impl Bind {
             190 => Kind::IntervalDs,
             code => return Err(unsupported(code)),
         };
-        Ok(BindShape { kind, max_bytes: u64::try_from(self.size).unwrap_or(0) })
+        Ok(BindShape {
+            kind,
+            max_bytes: u64::try_from(self.size).unwrap_or(0),
+        })
     }
 
     /// The value of a row.
@@ -93,17 +99,38 @@ impl Bind {
                 return Ok(None);
             }
             let size = usize::try_from(self.size).unwrap_or(0);
-            let length = if self.lengths.is_null() { size } else { self.lengths.add(at).read() as usize };
-            Ok(Some(Place { value: self.values.byte_add(at * size), length }))
+            let length = if self.lengths.is_null() {
+                size
+            } else {
+                self.lengths.add(at).read() as usize
+            };
+            Ok(Some(Place {
+                value: self.values.byte_add(at * size),
+                length,
+            }))
         }
     }
 
-    fn asked(context: *mut c_void, callback: InCallback, row: u32, handle: *mut c_void) -> Result<Option<Place>, OraError> {
+    fn asked(
+        context: *mut c_void,
+        callback: InCallback,
+        row: u32,
+        handle: *mut c_void,
+    ) -> Result<Option<Place>, OraError> {
         let (mut value, mut length, mut piece) = (std::ptr::null_mut(), 0_u32, 0_u8);
         let mut indicator: *mut c_void = std::ptr::null_mut();
         // SAFETY: the program has given the function with its context for this purpose.
         let code = unsafe {
-            callback(context, handle, row, 0, &raw mut value, &raw mut length, &raw mut piece, &raw mut indicator)
+            callback(
+                context,
+                handle,
+                row,
+                0,
+                &raw mut value,
+                &raw mut length,
+                &raw mut piece,
+                &raw mut indicator,
+            )
         };
         if code != CONTINUE {
             return Err(OraError::new(24343, "user defined callback error"));
@@ -113,7 +140,10 @@ impl Bind {
         if is_null || value.is_null() {
             return Ok(None);
         }
-        Ok(Some(Place { value, length: length as usize }))
+        Ok(Some(Place {
+            value,
+            length: length as usize,
+        }))
     }
 }
 
@@ -127,12 +157,19 @@ unsafe fn read(code: u16, place: &Place) -> Result<Value, OraError> {
         // Descriptors are bound as arrays of pointers, but given as pointers by callbacks of RETURNING
         // only, which isn't here.
         let descriptor = || value.cast::<*const c_void>().read_unaligned();
-        let invalid = |_| OraError::new(24812, "character set conversion or value failed: invalid descriptor");
+        let invalid = |_| {
+            OraError::new(
+                24812,
+                "character set conversion or value failed: invalid descriptor",
+            )
+        };
         Ok(match code {
             1 | 5 | 8 | 9 | 96 => Value::text(text_at(value.cast::<c_char>(), length)?),
             23 | 24 => Value::raw(bytes().to_vec()),
             6 => Value::Number(number_at(value)?),
-            3 if length == 4 => Value::Number(Number::from(i64::from(value.cast::<i32>().read_unaligned()))),
+            3 if length == 4 => Value::Number(Number::from(i64::from(
+                value.cast::<i32>().read_unaligned(),
+            ))),
             3 => Value::Number(Number::from(value.cast::<i64>().read_unaligned())),
             68 => Value::Number(Number::from(value.cast::<u64>().read_unaligned())),
             21 => Value::Float(value.cast::<f32>().read_unaligned()),
@@ -221,10 +258,28 @@ pub unsafe extern "C" fn OCIBindByPos2(
     mode: u32,
 ) -> c_int {
     let is_dynamic = mode & DATA_AT_EXEC != 0;
-    let bind = Bind { values, size, code, indicators: indicators.cast(), lengths, is_dynamic, callback: None };
-    let arguments = Arguments { statement, handle, bind };
+    let bind = Bind {
+        values,
+        size,
+        code,
+        indicators: indicators.cast(),
+        lengths,
+        is_dynamic,
+        callback: None,
+    };
+    let arguments = Arguments {
+        statement,
+        handle,
+        bind,
+    };
     let at = (position as usize).wrapping_sub(1);
-    let find = |names: &[String]| if at < names.len() { vec![at] } else { Vec::new() };
+    let find = |names: &[String]| {
+        if at < names.len() {
+            vec![at]
+        } else {
+            Vec::new()
+        }
+    };
     // SAFETY: the caller gives live handles.
     unsafe { answer(errors, || arguments.keep(find)) }
 }
@@ -247,13 +302,28 @@ pub unsafe extern "C" fn OCIBindByName2(
     mode: u32,
 ) -> c_int {
     let is_dynamic = mode & DATA_AT_EXEC != 0;
-    let bind = Bind { values, size, code, indicators: indicators.cast(), lengths, is_dynamic, callback: None };
-    let arguments = Arguments { statement, handle, bind };
+    let bind = Bind {
+        values,
+        size,
+        code,
+        indicators: indicators.cast(),
+        lengths,
+        is_dynamic,
+        callback: None,
+    };
+    let arguments = Arguments {
+        statement,
+        handle,
+        bind,
+    };
     let call = || {
         // SAFETY: the caller gives text of that length.
         let name = unsafe { text_at(name, usize::try_from(name_length).unwrap_or(0)) }?;
         let name = name.trim_start_matches(':');
-        let wanted = name.strip_prefix('"').map_or_else(|| name.to_uppercase(), |name| name.trim_end_matches('"').to_owned());
+        let wanted = name.strip_prefix('"').map_or_else(
+            || name.to_uppercase(),
+            |name| name.trim_end_matches('"').to_owned(),
+        );
         let find = |names: &[String]| (0..names.len()).filter(|at| names[*at] == wanted).collect();
         // SAFETY: the caller gives live handles.
         unsafe { arguments.keep(find) }

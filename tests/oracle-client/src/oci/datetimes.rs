@@ -37,7 +37,17 @@ pub unsafe extern "C" fn OCIDateTimeConstruct(
                 _ => 0,
             }
         };
-        let made = DateTime { year, month, day, hour, minute, second, nanosecond, offset }.check()?;
+        let made = DateTime {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            nanosecond,
+            offset,
+        }
+        .check()?;
         // SAFETY: the caller gives a live descriptor.
         *unsafe { time_at(time) }? = made;
         Ok(SUCCESS)
@@ -127,9 +137,13 @@ pub unsafe extern "C" fn OCIIntervalSetDaySecond(
     interval: *mut c_void,
 ) -> c_int {
     let call = || {
-        let seconds = i128::from(days) * 86_400 + i128::from(hours) * 3600 + i128::from(minutes) * 60 + i128::from(seconds);
+        let seconds = i128::from(days) * 86_400
+            + i128::from(hours) * 3600
+            + i128::from(minutes) * 60
+            + i128::from(seconds);
         // SAFETY: the caller gives a live descriptor.
-        *unsafe { interval_at(interval) }? = Interval::DaySecond(seconds * SECOND + i128::from(nanoseconds));
+        *unsafe { interval_at(interval) }? =
+            Interval::DaySecond(seconds * SECOND + i128::from(nanoseconds));
         Ok(SUCCESS)
     };
     // SAFETY: the caller gives a live error handle.

@@ -3,7 +3,9 @@
 use std::ffi::{c_int, c_void};
 use std::sync::Mutex;
 
-use super::handle::{Handle, Object, SUCCESS, answer, define_at, interval_at, lob_at, row_at, statement_at, time_at};
+use super::handle::{
+    Handle, Object, SUCCESS, answer, define_at, interval_at, lob_at, row_at, statement_at, time_at,
+};
 use super::lobs::Lob;
 use super::statements::unsupported;
 use crate::error::OraError;
@@ -46,7 +48,13 @@ unsafe impl Send for Define {}
 
 impl Define {
     /// Puts the value of a row where it is wanted.
-    pub(super) fn put(&self, row: u32, value: Value, handle: *mut c_void, formats: &Formats) -> Result<(), OraError> {
+    pub(super) fn put(
+        &self,
+        row: u32,
+        value: Value,
+        handle: *mut c_void,
+        formats: &Formats,
+    ) -> Result<(), OraError> {
         let value = self.converted(value, formats)?;
         if let Some((context, callback)) = self.callback {
             return put_pieces(context, callback, handle, row, &value);
@@ -66,15 +74,20 @@ impl Define {
                 return Ok(());
             }
             let to = self.values.byte_add(at * size);
-            if let Some(bytes) = bytes(&value).filter(|_| matches!(self.code, 1 | 5 | 8 | 9 | 23 | 24 | 96)) {
+            if let Some(bytes) =
+                bytes(&value).filter(|_| matches!(self.code, 1 | 5 | 8 | 9 | 23 | 24 | 96))
+            {
                 let length = bytes.len().min(size);
-                to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), length);
+                to.cast::<u8>()
+                    .copy_from_nonoverlapping(bytes.as_ptr(), length);
                 if length < bytes.len() && !self.return_codes.is_null() {
                     // ORA-01406: fetched column value is truncated.
                     self.return_codes.add(at).write(1406);
                 }
                 if !self.lengths.is_null() {
-                    self.lengths.add(at).write(u32::try_from(length).unwrap_or(u32::MAX));
+                    self.lengths
+                        .add(at)
+                        .write(u32::try_from(length).unwrap_or(u32::MAX));
                 }
                 return Ok(());
             }
@@ -119,7 +132,12 @@ fn bytes(value: &Value) -> Option<&[u8]> {
 /// # Safety
 /// There is room for the type, or a pointer to a descriptor of it.
 unsafe fn write(code: u16, to: *mut c_void, value: Value) -> Result<(), OraError> {
-    let invalid = |_| OraError::new(24812, "character set conversion or value failed: invalid descriptor");
+    let invalid = |_| {
+        OraError::new(
+            24812,
+            "character set conversion or value failed: invalid descriptor",
+        )
+    };
     let overflow = || OraError::new(1455, "converting column overflows integer datatype");
     // SAFETY: by the caller's word, in all of these.
     unsafe {
@@ -127,12 +145,18 @@ unsafe fn write(code: u16, to: *mut c_void, value: Value) -> Result<(), OraError
         match (code, value) {
             (6, Value::Number(number)) => put_number(to, &number),
             (3, Value::Number(number)) => {
-                let integer = number.to_i128().and_then(|integer| i64::try_from(integer).ok());
-                to.cast::<i64>().write_unaligned(integer.ok_or_else(overflow)?);
+                let integer = number
+                    .to_i128()
+                    .and_then(|integer| i64::try_from(integer).ok());
+                to.cast::<i64>()
+                    .write_unaligned(integer.ok_or_else(overflow)?);
             }
             (68, Value::Number(number)) => {
-                let integer = number.to_i128().and_then(|integer| u64::try_from(integer).ok());
-                to.cast::<u64>().write_unaligned(integer.ok_or_else(overflow)?);
+                let integer = number
+                    .to_i128()
+                    .and_then(|integer| u64::try_from(integer).ok());
+                to.cast::<u64>()
+                    .write_unaligned(integer.ok_or_else(overflow)?);
             }
             (21, Value::Float(value)) => to.cast::<f32>().write_unaligned(value),
             (22, Value::Double(value)) => to.cast::<f64>().write_unaligned(value),
@@ -140,10 +164,16 @@ unsafe fn write(code: u16, to: *mut c_void, value: Value) -> Result<(), OraError
             (187, Value::Timestamp(time)) | (188 | 232, Value::TimestampTz(time)) => {
                 *time_at(descriptor()).map_err(invalid)? = time;
             }
-            (189 | 190, Value::Interval(interval)) => *interval_at(descriptor()).map_err(invalid)? = interval,
+            (189 | 190, Value::Interval(interval)) => {
+                *interval_at(descriptor()).map_err(invalid)? = interval
+            }
             (104, Value::RowId(row)) => *row_at(descriptor()).map_err(invalid)? = row,
-            (112, Value::Clob(text)) => *lob_at(descriptor()).map_err(invalid)? = Lob::stored_text(text),
-            (113, Value::Blob(bytes)) => *lob_at(descriptor()).map_err(invalid)? = Lob::stored_bytes(bytes),
+            (112, Value::Clob(text)) => {
+                *lob_at(descriptor()).map_err(invalid)? = Lob::stored_text(text)
+            }
+            (113, Value::Blob(bytes)) => {
+                *lob_at(descriptor()).map_err(invalid)? = Lob::stored_bytes(bytes)
+            }
             (code, _) => return Err(unsupported(code)),
         }
     }
@@ -158,8 +188,11 @@ pub(super) unsafe fn put_number(to: *mut c_void, number: &Number) {
     let bytes = number.to_bytes();
     // SAFETY: by the caller's word; a NUMBER has 21 bytes at most.
     unsafe {
-        to.cast::<u8>().write(u8::try_from(bytes.len()).unwrap_or(21));
-        to.cast::<u8>().add(1).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len().min(21));
+        to.cast::<u8>()
+            .write(u8::try_from(bytes.len()).unwrap_or(21));
+        to.cast::<u8>()
+            .add(1)
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len().min(21));
     }
 }
 
@@ -167,9 +200,20 @@ pub(super) unsafe fn put_number(to: *mut c_void, number: &Number) {
 /// There is room for an OCIDate.
 unsafe fn put_date(to: *mut c_void, date: DateTime) {
     let [low, high] = date.year.to_ne_bytes();
-    let bytes = [low, high, date.month, date.day, date.hour, date.minute, date.second];
+    let bytes = [
+        low,
+        high,
+        date.month,
+        date.day,
+        date.hour,
+        date.minute,
+        date.second,
+    ];
     // SAFETY: by the caller's word.
-    unsafe { to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    unsafe {
+        to.cast::<u8>()
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+    };
 }
 
 /// A value of any length, piece by piece.
@@ -184,7 +228,8 @@ fn put_pieces(
     let mut piece = FIRST_PIECE;
     loop {
         let (mut buffer, mut indicator) = (std::ptr::null_mut(), std::ptr::null_mut());
-        let (mut length, mut code): (*mut u32, *mut u16) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let (mut length, mut code): (*mut u32, *mut u16) =
+            (std::ptr::null_mut(), std::ptr::null_mut());
         // SAFETY: the program has given the function with its context for this purpose, and what it
         // gives has room for as many bytes as it says.
         unsafe {
@@ -202,10 +247,14 @@ fn put_pieces(
                 return Err(OraError::new(24343, "user defined callback error"));
             }
             let (now, later) = rest.split_at(rest.len().min(length.read() as usize));
-            buffer.cast::<u8>().copy_from_nonoverlapping(now.as_ptr(), now.len());
+            buffer
+                .cast::<u8>()
+                .copy_from_nonoverlapping(now.as_ptr(), now.len());
             length.write(u32::try_from(now.len()).unwrap_or(u32::MAX));
             if !indicator.is_null() {
-                indicator.cast::<i16>().write(if *value == Value::Null { -1 } else { 0 });
+                indicator
+                    .cast::<i16>()
+                    .write(if *value == Value::Null { -1 } else { 0 });
             }
             rest = later;
         }
@@ -240,7 +289,15 @@ pub unsafe extern "C" fn OCIDefineByPos2(
             return Err(OraError::new(24350, "OCI call not allowed").into());
         }
         let indicators = indicators.cast();
-        let define = Define { values, size, code, indicators, lengths, return_codes, callback: None };
+        let define = Define {
+            values,
+            size,
+            code,
+            indicators,
+            lengths,
+            return_codes,
+            callback: None,
+        };
         let made = Handle::new(Object::Define(Mutex::new(define)));
         statement.keep_define(at, made.expose_provenance());
         // SAFETY: the caller has room for a pointer.

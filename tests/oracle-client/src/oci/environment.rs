@@ -21,7 +21,13 @@ pub unsafe extern "C" fn OCIClientVersion(
     patch: *mut c_int,
     port_update: *mut c_int,
 ) {
-    for (pointer, number) in [(major, 19), (minor, 3), (update, 0), (patch, 0), (port_update, 0)] {
+    for (pointer, number) in [
+        (major, 19),
+        (minor, 3),
+        (update, 0),
+        (patch, 0),
+        (port_update, 0),
+    ] {
         // SAFETY: the caller gives five integers.
         unsafe { pointer.write(number) };
     }
@@ -106,7 +112,11 @@ pub unsafe extern "C" fn OCIArrayDescriptorAlloc(
         return -1;
     }
     // SAFETY: the caller has room for all.
-    unsafe { Handle::new_group(descriptors, count, || object_of(kind).unwrap_or(Object::Nothing)) };
+    unsafe {
+        Handle::new_group(descriptors, count, || {
+            object_of(kind).unwrap_or(Object::Nothing)
+        })
+    };
     SUCCESS
 }
 
@@ -123,7 +133,10 @@ pub unsafe extern "C" fn OCIDescriptorFree(descriptor: *mut c_void, _kind: u32) 
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCIArrayDescriptorFree(descriptors: *mut *mut c_void, _kind: u32) -> c_int {
+pub unsafe extern "C" fn OCIArrayDescriptorFree(
+    descriptors: *mut *mut c_void,
+    _kind: u32,
+) -> c_int {
     // SAFETY: the caller frees what it was given; the first descriptor knows the others.
     unsafe { answer(std::ptr::null_mut(), || Handle::free(descriptors.read())) }
 }
@@ -142,7 +155,9 @@ pub(super) unsafe fn write_text(text: &str, buffer: *mut c_char, room: usize) {
     }
     // SAFETY: there is room for the text and the zero.
     unsafe {
-        buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), length);
+        buffer
+            .cast::<u8>()
+            .copy_from_nonoverlapping(text.as_ptr(), length);
         buffer.add(length).write(0);
     }
 }
@@ -185,8 +200,11 @@ pub unsafe extern "C" fn OCIParamGet(
         if kind == 4 {
             // SAFETY: the caller gives a statement.
             let statement = unsafe { super::handle::statement_at(handle) }?;
-            let column = position.checked_sub(1).and_then(|at| statement.columns().get(at as usize));
-            let column = column.ok_or_else(|| OraError::new(24334, "no descriptor for this position"))?;
+            let column = position
+                .checked_sub(1)
+                .and_then(|at| statement.columns().get(at as usize));
+            let column =
+                column.ok_or_else(|| OraError::new(24334, "no descriptor for this position"))?;
             // SAFETY: the caller has room for a pointer.
             unsafe { parameter.write(Handle::new(Object::Column(column.clone()))) };
             return Ok(SUCCESS);
@@ -194,7 +212,11 @@ pub unsafe extern "C" fn OCIParamGet(
         let (row, error) = {
             // SAFETY: the caller gives the error handle of the execution.
             let state = unsafe { error_at(handle) }?;
-            state.rows.get(position as usize).cloned().ok_or(Failure::Invalid)?
+            state
+                .rows
+                .get(position as usize)
+                .cloned()
+                .ok_or(Failure::Invalid)?
         };
         // SAFETY: the caller gives another error handle to be filled.
         let mut target = unsafe { error_at(parameter.read()) }?;
@@ -233,7 +255,9 @@ pub unsafe extern "C" fn OCINlsCharSetConvert(
     let length = length.min(room);
     // SAFETY: the caller gives both buffers and their sizes.
     unsafe {
-        target.cast::<u8>().copy_from_nonoverlapping(source.cast(), length);
+        target
+            .cast::<u8>()
+            .copy_from_nonoverlapping(source.cast(), length);
         written.write(length);
     }
     SUCCESS
@@ -252,7 +276,10 @@ pub unsafe extern "C" fn OCINlsCharSetIdToName(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCINlsCharSetNameToId(_environment: *mut c_void, _name: *const c_char) -> u16 {
+pub unsafe extern "C" fn OCINlsCharSetNameToId(
+    _environment: *mut c_void,
+    _name: *const c_char,
+) -> u16 {
     CHARSET
 }
 

@@ -33,7 +33,10 @@ pub(super) struct Handle {
 pub(super) enum Object {
     Environment,
     Error(Mutex<ErrorState>),
-    Server(Mutex<Option<Arc<Shared>>>, Mutex<Option<crate::session::Address>>),
+    Server(
+        Mutex<Option<Arc<Shared>>>,
+        Mutex<Option<crate::session::Address>>,
+    ),
     Service(Mutex<Service>),
     Login(Mutex<Login>),
     Statement(Mutex<Statement>),
@@ -74,7 +77,12 @@ impl From<OraError> for Failure {
 
 impl Handle {
     pub(super) fn new(object: Object) -> *mut c_void {
-        Box::into_raw(Box::new(Self { tag: TAG, object, group: Vec::new() })).cast()
+        Box::into_raw(Box::new(Self {
+            tag: TAG,
+            object,
+            group: Vec::new(),
+        }))
+        .cast()
     }
 
     /// Several descriptors, of which the first knows all.
@@ -134,10 +142,15 @@ macro_rules! accessor {
         ///
         /// # Safety
         /// As for [`Handle::at`].
-        pub(super) unsafe fn $name<'a>(pointer: *const c_void) -> Result<MutexGuard<'a, $type>, Failure> {
+        pub(super) unsafe fn $name<'a>(
+            pointer: *const c_void,
+        ) -> Result<MutexGuard<'a, $type>, Failure> {
             // SAFETY: by the caller's word.
             match unsafe { Handle::at(pointer) }? {
-                Handle { object: Object::$variant(inner), .. } => Ok(lock(inner)),
+                Handle {
+                    object: Object::$variant(inner),
+                    ..
+                } => Ok(lock(inner)),
                 _ => Err(Failure::Invalid),
             }
         }
@@ -163,7 +176,14 @@ pub(super) unsafe fn answer(errors: *mut c_void, call: impl FnOnce() -> Answer) 
     let outcome = catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(OraError::new(600, format!("internal error code, arguments: [panic: {}]", text.unwrap_or_default())).into())
+        Err(OraError::new(
+            600,
+            format!(
+                "internal error code, arguments: [panic: {}]",
+                text.unwrap_or_default()
+            ),
+        )
+        .into())
     });
     match outcome {
         Ok(code) => code,

@@ -28,11 +28,17 @@ pub(super) struct Lob {
 
 impl Lob {
     pub(super) fn stored_text(text: String) -> Self {
-        Self { content: Content::Text(text), ..Self::default() }
+        Self {
+            content: Content::Text(text),
+            ..Self::default()
+        }
     }
 
     pub(super) fn stored_bytes(bytes: Vec<u8>) -> Self {
-        Self { content: Content::Bytes(bytes), ..Self::default() }
+        Self {
+            content: Content::Bytes(bytes),
+            ..Self::default()
+        }
     }
 
     /// What it is to a statement.
@@ -41,7 +47,10 @@ impl Lob {
             (Content::Text(text), true) => Ok(Value::Clob(text.clone())),
             (Content::Bytes(bytes), false) => Ok(Value::Blob(bytes.clone())),
             (Content::None, _) => Err(invalid()),
-            _ => Err(OraError::new(932, "inconsistent datatypes: expected CLOB got BLOB")),
+            _ => Err(OraError::new(
+                932,
+                "inconsistent datatypes: expected CLOB got BLOB",
+            )),
         }
     }
 
@@ -54,12 +63,14 @@ impl Lob {
     }
 
     /// Only what is the program's own can be changed through a locator.
-    fn check_changeable(&self) -> Result<(), Failure> {
+    fn check_changeable(&self) -> Result<(), OraError> {
         match self.content {
-            // Not made yet: ODPI-C takes this answer as the word to make it.
-            Content::None => Err(Failure::Invalid),
+            Content::None => Err(invalid()),
             _ if self.is_temporary => Ok(()),
-            _ => Err(OraError::new(22920, "row containing the LOB value is not locked").into()),
+            _ => Err(OraError::new(
+                22920,
+                "row containing the LOB value is not locked",
+            )),
         }
     }
 }
@@ -70,14 +81,20 @@ fn invalid() -> OraError {
 
 /// The byte at which a character begins, or the end.
 fn byte_of(text: &str, char: usize) -> usize {
-    text.char_indices().nth(char).map_or(text.len(), |(at, _)| at)
+    text.char_indices()
+        .nth(char)
+        .map_or(text.len(), |(at, _)| at)
 }
 
 /// Makes a call on a LOB.
 ///
 /// # Safety
 /// Both are null or live handles.
-unsafe fn on_lob(errors: *mut c_void, lob: *const c_void, work: impl FnOnce(&mut Lob) -> Answer) -> c_int {
+unsafe fn on_lob(
+    errors: *mut c_void,
+    lob: *const c_void,
+    work: impl FnOnce(&mut Lob) -> Answer,
+) -> c_int {
     // SAFETY: by the caller's word.
     unsafe { answer(errors, || work(&mut *lob_at(lob)?)) }
 }
@@ -96,7 +113,11 @@ pub unsafe extern "C" fn OCILobCreateTemporary(
     let work = |lob: &mut Lob| {
         // SAFETY: the caller gives a live handle. A LOB is the server's: there must be one.
         unsafe { shared_at(service) }?.with(|session| session.call("lob", "", |_| Ok(())))?;
-        lob.content = if kind == TEMPORARY_BLOB { Content::Bytes(Vec::new()) } else { Content::Text(String::new()) };
+        lob.content = if kind == TEMPORARY_BLOB {
+            Content::Bytes(Vec::new())
+        } else {
+            Content::Text(String::new())
+        };
         lob.is_temporary = true;
         Ok(SUCCESS)
     };
@@ -105,7 +126,11 @@ pub unsafe extern "C" fn OCILobCreateTemporary(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCILobFreeTemporary(_service: *mut c_void, errors: *mut c_void, lob: *mut c_void) -> c_int {
+pub unsafe extern "C" fn OCILobFreeTemporary(
+    _service: *mut c_void,
+    errors: *mut c_void,
+    lob: *mut c_void,
+) -> c_int {
     let work = |lob: &mut Lob| {
         *lob = Lob::default();
         Ok(SUCCESS)
@@ -138,6 +163,10 @@ pub unsafe extern "C" fn OCILobTrim2(
     length: u64,
 ) -> c_int {
     let work = |lob: &mut Lob| {
+        // By this answer ODPI-C learns that it has to make the LOB first.
+        if matches!(lob.content, Content::None) {
+            return Err(Failure::Invalid);
+        }
         lob.check_changeable()?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         match &mut lob.content {
@@ -170,13 +199,19 @@ pub unsafe extern "C" fn OCILobWrite2(
 ) -> c_int {
     let work = |lob: &mut Lob| {
         lob.check_changeable()?;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).checked_sub(1).ok_or_else(invalid)?;
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .checked_sub(1)
+            .ok_or_else(invalid)?;
         // SAFETY: the caller gives so many bytes.
-        let new = unsafe { std::slice::from_raw_parts(buffer.cast::<u8>(), usize::try_from(length).unwrap_or(0)) };
+        let new = unsafe {
+            std::slice::from_raw_parts(buffer.cast::<u8>(), usize::try_from(length).unwrap_or(0))
+        };
         let mut chars = 0;
         match &mut lob.content {
             Content::Text(text) => {
-                let new = std::str::from_utf8(new).map_err(|_| OraError::new(29275, "partial multibyte character"))?;
+                let new = std::str::from_utf8(new)
+                    .map_err(|_| OraError::new(29275, "partial multibyte character"))?;
                 chars = new.chars().count();
                 let has = text.chars().count();
                 text.extend(std::iter::repeat_n(' ', start.saturating_sub(has)));
@@ -222,14 +257,21 @@ pub unsafe extern "C" fn OCILobRead2(
 ) -> c_int {
     let work = |lob: &mut Lob| {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).checked_sub(1).ok_or_else(invalid)?;
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .checked_sub(1)
+            .ok_or_else(invalid)?;
         // SAFETY: the caller gives both numbers.
         let (bytes, chars) = unsafe { (byte_amount.read(), char_amount.read()) };
         let whole = |amount: u64| usize::try_from(amount).unwrap_or(usize::MAX);
         let (part, chars): (&[u8], usize) = match &lob.content {
             Content::Text(text) => {
                 let rest = &text[byte_of(text, start)..];
-                let wanted = if chars > 0 { byte_of(rest, whole(chars)) } else { whole(bytes).min(rest.len()) };
+                let wanted = if chars > 0 {
+                    byte_of(rest, whole(chars))
+                } else {
+                    whole(bytes).min(rest.len())
+                };
                 let mut end = wanted.min(room);
                 while !rest.is_char_boundary(end) {
                     end -= 1;
@@ -244,7 +286,9 @@ pub unsafe extern "C" fn OCILobRead2(
         };
         // SAFETY: the caller has room for so many bytes, and for both numbers.
         unsafe {
-            buffer.cast::<u8>().copy_from_nonoverlapping(part.as_ptr(), part.len());
+            buffer
+                .cast::<u8>()
+                .copy_from_nonoverlapping(part.as_ptr(), part.len());
             byte_amount.write(part.len() as u64);
             char_amount.write(chars as u64);
         }
@@ -299,7 +343,10 @@ pub unsafe extern "C" fn OCILobLocatorAssign(
         let copy = unsafe { lob_at(source) }?.clone();
         // SAFETY: as above.
         match unsafe { Handle::at(target.read()) }? {
-            Handle { object: Object::Lob(lob), .. } => *super::handle::lock(lob) = copy,
+            Handle {
+                object: Object::Lob(lob),
+                ..
+            } => *super::handle::lock(lob) = copy,
             _ => return Err(Failure::Invalid),
         }
         Ok(SUCCESS)
@@ -324,7 +371,11 @@ pub unsafe extern "C" fn OCILobOpen(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCILobClose(_service: *mut c_void, errors: *mut c_void, lob: *mut c_void) -> c_int {
+pub unsafe extern "C" fn OCILobClose(
+    _service: *mut c_void,
+    errors: *mut c_void,
+    lob: *mut c_void,
+) -> c_int {
     let work = |lob: &mut Lob| {
         lob.is_open = false;
         Ok(SUCCESS)

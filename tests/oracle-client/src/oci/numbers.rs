@@ -74,8 +74,12 @@ pub unsafe extern "C" fn OCINumberToInt(
         unsafe {
             let integer = number_at(number)?.to_i128().ok_or_else(overflow)?;
             match (length, signed) {
-                (8, 0) => value.cast::<u64>().write_unaligned(u64::try_from(integer).map_err(|_| overflow())?),
-                (8, _) => value.cast::<i64>().write_unaligned(i64::try_from(integer).map_err(|_| overflow())?),
+                (8, 0) => value
+                    .cast::<u64>()
+                    .write_unaligned(u64::try_from(integer).map_err(|_| overflow())?),
+                (8, _) => value
+                    .cast::<i64>()
+                    .write_unaligned(i64::try_from(integer).map_err(|_| overflow())?),
                 _ => return Err(overflow().into()),
             }
         }
@@ -97,7 +101,11 @@ pub unsafe extern "C" fn OCINumberToReal(
             return Err(overflow().into());
         }
         // SAFETY: the caller gives a NUMBER, and room for a double.
-        unsafe { value.cast::<f64>().write_unaligned(number_at(number)?.to_f64()) };
+        unsafe {
+            value
+                .cast::<f64>()
+                .write_unaligned(number_at(number)?.to_f64())
+        };
         Ok(SUCCESS)
     };
     // SAFETY: the caller gives a live error handle.

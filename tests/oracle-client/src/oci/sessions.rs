@@ -47,7 +47,9 @@ pub(super) struct Login {
 ///
 /// # Safety
 /// The pointer is null or a live handle.
-pub(super) unsafe fn shared_at(service: *const c_void) -> std::result::Result<Arc<Shared>, Failure> {
+pub(super) unsafe fn shared_at(
+    service: *const c_void,
+) -> std::result::Result<Arc<Shared>, Failure> {
     // SAFETY: by the caller's word.
     let service = unsafe { service_at(service) }?;
     let shared = service.shared.clone();
@@ -58,7 +60,9 @@ pub(super) unsafe fn shared_at(service: *const c_void) -> std::result::Result<Ar
 ///
 /// # Safety
 /// As for [`shared_at`].
-pub(super) unsafe fn service_at_timeout(service: *const c_void) -> std::result::Result<u32, Failure> {
+pub(super) unsafe fn service_at_timeout(
+    service: *const c_void,
+) -> std::result::Result<u32, Failure> {
     // SAFETY: by the caller's word.
     Ok(unsafe { service_at(service) }?.timeout)
 }
@@ -67,14 +71,18 @@ pub(super) unsafe fn service_at_timeout(service: *const c_void) -> std::result::
 ///
 /// # Safety
 /// `text` is null or has so many bytes.
-pub(super) unsafe fn text_at(text: *const c_char, length: usize) -> std::result::Result<String, OraError> {
+pub(super) unsafe fn text_at(
+    text: *const c_char,
+    length: usize,
+) -> std::result::Result<String, OraError> {
     if text.is_null() {
         return Ok(String::new());
     }
     // SAFETY: by the caller's word.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length) };
     let text = std::str::from_utf8(bytes);
-    text.map(str::to_owned).map_err(|_| OraError::new(29275, "partial multibyte character"))
+    text.map(str::to_owned)
+        .map_err(|_| OraError::new(29275, "partial multibyte character"))
 }
 
 #[unsafe(no_mangle)]
@@ -87,7 +95,11 @@ pub unsafe extern "C" fn OCIServerAttach(
 ) -> c_int {
     let call = || {
         // SAFETY: the caller gives a live handle.
-        let Handle { object: Object::Server(_, found), .. } = (unsafe { Handle::at(server) })? else {
+        let Handle {
+            object: Object::Server(_, found),
+            ..
+        } = (unsafe { Handle::at(server) })?
+        else {
             return Err(Failure::Invalid);
         };
         // SAFETY: the caller gives text of that length.
@@ -100,10 +112,18 @@ pub unsafe extern "C" fn OCIServerAttach(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCIServerDetach(server: *mut c_void, errors: *mut c_void, _mode: u32) -> c_int {
+pub unsafe extern "C" fn OCIServerDetach(
+    server: *mut c_void,
+    errors: *mut c_void,
+    _mode: u32,
+) -> c_int {
     let call = || {
         // SAFETY: the caller gives a live handle.
-        let Handle { object: Object::Server(shared, found), .. } = (unsafe { Handle::at(server) })? else {
+        let Handle {
+            object: Object::Server(shared, found),
+            ..
+        } = (unsafe { Handle::at(server) })?
+        else {
             return Err(Failure::Invalid);
         };
         *lock(found) = None;
@@ -127,16 +147,25 @@ pub unsafe extern "C" fn OCISessionBegin(
         let (mut service, mut login) = unsafe { (service_at(service)?, login_at(login)?) };
         let server: *const c_void = std::ptr::with_exposed_provenance(service.server);
         // SAFETY: as above.
-        let Handle { object: Object::Server(of_server, address), .. } = (unsafe { Handle::at(server) })? else {
+        let Handle {
+            object: Object::Server(of_server, address),
+            ..
+        } = (unsafe { Handle::at(server) })?
+        else {
             return Err(Failure::Invalid);
         };
-        let address = lock(address).clone().ok_or_else(|| OraError::of_code(3114))?;
+        let address = lock(address)
+            .clone()
+            .ok_or_else(|| OraError::of_code(3114))?;
         if credentials != 1 {
             return Err(OraError::new(1017, "invalid username/password; logon denied").into());
         }
         let session = Session::begin(&address, &login.user, &login.password)?;
         let control = Arc::clone(&session.control);
-        let shared = Arc::new(Shared { session: Mutex::new(Some(session)), control });
+        let shared = Arc::new(Shared {
+            session: Mutex::new(Some(session)),
+            control,
+        });
         service.shared = Some(Arc::clone(&shared));
         login.shared = Some(Arc::clone(&shared));
         *lock(of_server) = Some(shared);
@@ -188,13 +217,21 @@ unsafe fn on_session(
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCITransCommit(service: *mut c_void, errors: *mut c_void, _flags: u32) -> c_int {
+pub unsafe extern "C" fn OCITransCommit(
+    service: *mut c_void,
+    errors: *mut c_void,
+    _flags: u32,
+) -> c_int {
     // SAFETY: the caller gives live handles.
     unsafe { on_session(service, errors, "commit", Session::commit) }
 }
 
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn OCITransRollback(service: *mut c_void, errors: *mut c_void, _flags: u32) -> c_int {
+pub unsafe extern "C" fn OCITransRollback(
+    service: *mut c_void,
+    errors: *mut c_void,
+    _flags: u32,
+) -> c_int {
     // SAFETY: the caller gives live handles.
     unsafe { on_session(service, errors, "rollback", Session::undo) }
 }
@@ -225,7 +262,9 @@ pub unsafe extern "C" fn OCIReset(_service: *mut c_void, _errors: *mut c_void) -
 }
 
 fn packed(version: &str) -> u32 {
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut parts = version
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
     let mut next = || parts.next().unwrap_or(0);
     let (major, minor, update, patch, port) = (next(), next(), next(), next(), next());
     if major >= 18 {
@@ -248,7 +287,11 @@ pub unsafe extern "C" fn OCIServerRelease2(
     let call = || {
         // SAFETY: the caller gives a live handle.
         let shared = unsafe { shared_at(service) }?;
-        let release = shared.with(|session| session.call("version", "", |session| Ok(session.settings().version.clone())))?;
+        let release = shared.with(|session| {
+            session.call("version", "", |session| {
+                Ok(session.settings().version.clone())
+            })
+        })?;
         let text = format!("Oracle Database Stand-in Release {release} - for tests");
         // SAFETY: the caller gives a buffer of that size and room for a number.
         unsafe {

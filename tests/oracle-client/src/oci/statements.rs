@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::binds::Bind;
 use super::handle::{
-    Answer, Failure, Handle, NO_DATA, Object, SUCCESS, SUCCESS_WITH_INFO, answer, bind_at, define_at, error_at,
-    statement_at,
+    Answer, Failure, Handle, NO_DATA, Object, SUCCESS, SUCCESS_WITH_INFO, answer, bind_at,
+    define_at, error_at, statement_at,
 };
 use super::sessions::{Shared, service_at_timeout, shared_at, text_at};
 use crate::database::{BindShape, ResultColumn};
@@ -60,7 +60,11 @@ impl Statement {
     }
 
     pub(super) fn row_count(&self) -> u64 {
-        if self.counts.is_empty() { self.total } else { self.counts.iter().sum() }
+        if self.counts.is_empty() {
+            self.total
+        } else {
+            self.counts.iter().sum()
+        }
     }
 
     pub(super) fn row_counts(&self) -> &[u64] {
@@ -81,10 +85,14 @@ impl Statement {
 
     fn set_columns(&mut self, columns: Vec<ResultColumn>) {
         let is_same = columns.len() == self.columns.len()
-            && columns.iter().zip(self.columns.iter()).all(|(new, old)| *new == **old);
+            && columns
+                .iter()
+                .zip(self.columns.iter())
+                .all(|(new, old)| *new == **old);
         if !is_same {
             let columns = columns.into_iter().map(Arc::new).collect();
-            self.retired.push(std::mem::replace(&mut self.columns, columns));
+            self.retired
+                .push(std::mem::replace(&mut self.columns, columns));
         }
     }
 
@@ -116,7 +124,10 @@ fn free_if_unused(handle: usize, list: &[usize]) {
 
 impl Drop for Statement {
     fn drop(&mut self) {
-        for mut list in [std::mem::take(&mut self.binds), std::mem::take(&mut self.defines)] {
+        for mut list in [
+            std::mem::take(&mut self.binds),
+            std::mem::take(&mut self.defines),
+        ] {
             while let Some(handle) = list.pop() {
                 free_if_unused(handle, &list);
             }
@@ -191,10 +202,14 @@ pub unsafe extern "C" fn OCIStmtGetBindInfo(
             // SAFETY: the caller has room for so many of each.
             unsafe {
                 names.add(to).write(name.as_ptr());
-                lengths.add(to).write(u8::try_from(name.len()).unwrap_or(u8::MAX));
+                lengths
+                    .add(to)
+                    .write(u8::try_from(name.len()).unwrap_or(u8::MAX));
                 indicators.add(to).write(name.as_ptr());
                 indicator_lengths.add(to).write(0);
-                duplicates.add(to).write(u8::from(binds[..at].contains(name)));
+                duplicates
+                    .add(to)
+                    .write(u8::from(binds[..at].contains(name)));
                 handles.add(to).write(std::ptr::null_mut());
             }
         }
@@ -224,7 +239,11 @@ impl Bound {
         Ok(Self { handles })
     }
 
-    fn with<T>(&self, at: usize, work: impl FnOnce(&Bind, *mut c_void) -> Result<T, OraError>) -> Result<T, OraError> {
+    fn with<T>(
+        &self,
+        at: usize,
+        work: impl FnOnce(&Bind, *mut c_void) -> Result<T, OraError>,
+    ) -> Result<T, OraError> {
         let pointer = std::ptr::with_exposed_provenance_mut(self.handles[at]);
         // SAFETY: the statement keeps its bind handles for as long as itself.
         match unsafe { bind_at(pointer) } {
@@ -234,11 +253,15 @@ impl Bound {
     }
 
     fn shapes(&self) -> Result<Vec<BindShape>, OraError> {
-        (0..self.handles.len()).map(|at| self.with(at, |bind, _| bind.shape())).collect()
+        (0..self.handles.len())
+            .map(|at| self.with(at, |bind, _| bind.shape()))
+            .collect()
     }
 
     fn values(&self, row: u32) -> Result<Vec<Value>, OraError> {
-        (0..self.handles.len()).map(|at| self.with(at, |bind, handle| bind.value(row, handle))).collect()
+        (0..self.handles.len())
+            .map(|at| self.with(at, |bind, handle| bind.value(row, handle)))
+            .collect()
     }
 }
 
@@ -255,8 +278,13 @@ pub unsafe extern "C" fn OCIStmtExecute(
 ) -> c_int {
     let call = || -> Answer {
         // SAFETY: the caller gives live handles.
-        let (shared, timeout, mut statement) =
-            unsafe { (shared_at(service)?, service_at_timeout(service)?, statement_at(statement)?) };
+        let (shared, timeout, mut statement) = unsafe {
+            (
+                shared_at(service)?,
+                service_at_timeout(service)?,
+                statement_at(statement)?,
+            )
+        };
         let statement = &mut *statement;
         (statement.failed, statement.fetched, statement.total) = (0, 0, 0);
         statement.counts.clear();
@@ -325,7 +353,11 @@ pub unsafe extern "C" fn OCIStmtFetch2(
             return Err(OraError::unknown("a fetch of other than the next rows").into());
         }
         let shared = statement.shared.clone().ok_or(Failure::Invalid)?;
-        let formats = shared.with(|session| session.call("fetch", "", |session| Ok(session.settings().formats.clone())))?;
+        let formats = shared.with(|session| {
+            session.call("fetch", "", |session| {
+                Ok(session.settings().formats.clone())
+            })
+        })?;
         let mut fetched = 0;
         while fetched < count {
             let Some(row) = statement.rows.pop_front() else {
@@ -352,5 +384,8 @@ pub unsafe extern "C" fn OCIStmtFetch2(
 
 /// The kind of a bind that has no type of SQL's.
 pub(super) fn unsupported(code: u16) -> OraError {
-    OraError::new(3115, format!("unsupported network datatype or representation ({code})"))
+    OraError::new(
+        3115,
+        format!("unsupported network datatype or representation ({code})"),
+    )
 }

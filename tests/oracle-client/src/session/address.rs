@@ -24,21 +24,34 @@ impl Address {
         let address = match connect.strip_prefix("stand-in:") {
             Some(path) => {
                 let file = PathBuf::from(path);
-                let service = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-                Self { file, service: service.unwrap_or_default() }
+                let service = file
+                    .file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned());
+                Self {
+                    file,
+                    service: service.unwrap_or_default(),
+                }
             }
             None => {
                 let service = service(connect).to_owned();
                 let folder = std::env::var_os(FOLDER).ok_or_else(|| {
-                    OraError::new(12154, "TNS:could not resolve the connect identifier specified")
+                    OraError::new(
+                        12154,
+                        "TNS:could not resolve the connect identifier specified",
+                    )
                 })?;
-                Self { file: PathBuf::from(folder).join(format!("{service}.db")), service }
+                Self {
+                    file: PathBuf::from(folder).join(format!("{service}.db")),
+                    service,
+                }
             }
         };
         if address.file.with_extension("down").exists() {
             return Err(OraError::of_code(12541));
         }
-        if let Some(Fault::Before(error) | Fault::After(error)) = Faults::of(&address.file).at("attach", "") {
+        if let Some(Fault::Before(error) | Fault::After(error)) =
+            Faults::of(&address.file).at("attach", "")
+        {
             return Err(error);
         }
         if !address.file.exists() {
@@ -57,7 +70,10 @@ impl Address {
 fn service(connect: &str) -> &str {
     let upper = connect.to_ascii_uppercase();
     if let Some(at) = upper.find("SERVICE_NAME") {
-        let rest = connect[at + "SERVICE_NAME".len()..].trim_start().trim_start_matches('=').trim_start();
+        let rest = connect[at + "SERVICE_NAME".len()..]
+            .trim_start()
+            .trim_start_matches('=')
+            .trim_start();
         return rest.split([')', ' ']).next().unwrap_or(rest);
     }
     let service = connect.rsplit('/').next().unwrap_or(connect);

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Session;
-use crate::database::{BindShape, Change, Definitions, Given, Reading, ResultColumn, Rows, Translator};
+use crate::database::{
+    BindShape, Change, Definitions, Given, Reading, ResultColumn, Rows, Translator,
+};
 use crate::error::{OraError, Result};
 use crate::sql::tree::{Block, Statement};
 use crate::sql::{Parsed, parse};
@@ -51,7 +53,9 @@ impl Session {
     pub(crate) fn execute(&mut self, parsed: &Parsed, mut batch: Batch<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         let sql = batch.sql;
-        let executed = self.call("execute", sql, |session| session.run(parsed, &mut batch, &mut outcome));
+        let executed = self.call("execute", sql, |session| {
+            session.run(parsed, &mut batch, &mut outcome)
+        });
         outcome.error = executed.err();
         outcome
     }
@@ -107,14 +111,35 @@ impl Session {
         let version = self.settings().version.clone();
         let mut translator = Translator::new(&self.connection, &mut self.catalog, &kinds, &version);
         let selected = translator.query(query)?;
-        let kinds = selected.columns.iter().map(|column| column.data_type.kind()).collect();
-        let reading = Reading { sql: selected.sql, params: translator.params, kinds };
-        let rows = reading.rows(&self.connection, Given { binds: &binds, source: &[] })?;
-        Ok(ResultRows { columns: selected.columns, rows: rows.into() })
+        let kinds = selected
+            .columns
+            .iter()
+            .map(|column| column.data_type.kind())
+            .collect();
+        let reading = Reading {
+            sql: selected.sql,
+            params: translator.params,
+            kinds,
+        };
+        let rows = reading.rows(
+            &self.connection,
+            Given {
+                binds: &binds,
+                source: &[],
+            },
+        )?;
+        Ok(ResultRows {
+            columns: selected.columns,
+            rows: rows.into(),
+        })
     }
 
     /// The columns of a query that isn't executed.
-    pub(crate) fn describe(&mut self, parsed: &Parsed, shapes: &[BindShape]) -> Result<Vec<ResultColumn>> {
+    pub(crate) fn describe(
+        &mut self,
+        parsed: &Parsed,
+        shapes: &[BindShape],
+    ) -> Result<Vec<ResultColumn>> {
         let Statement::Query(query) = &parsed.statement else {
             return Ok(Vec::new());
         };
@@ -125,7 +150,12 @@ impl Session {
         Ok(translator.query(query)?.columns)
     }
 
-    fn change(&mut self, statement: &Statement, batch: &mut Batch<'_>, outcome: &mut Outcome) -> Result<()> {
+    fn change(
+        &mut self,
+        statement: &Statement,
+        batch: &mut Batch<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
         let kinds: Vec<Kind> = batch.shapes.iter().map(|shape| shape.kind).collect();
         let (version, formats) = {
             let settings = self.settings();
@@ -173,15 +203,25 @@ impl Session {
     }
 
     fn define_within(&mut self, statement: &Statement) -> Result<()> {
-        let mut definitions = Definitions { connection: &self.connection, catalog: &mut self.catalog };
+        let mut definitions = Definitions {
+            connection: &self.connection,
+            catalog: &mut self.catalog,
+        };
         match statement {
-            Statement::CreateTable { table, columns, constraints } => {
-                definitions.create_table(table, columns, constraints)
+            Statement::CreateTable {
+                table,
+                columns,
+                constraints,
+            } => definitions.create_table(table, columns, constraints),
+            Statement::CreateIndex {
+                name,
+                table,
+                columns,
+                is_unique,
+            } => definitions.create_index(name, table, columns, *is_unique),
+            Statement::AlterTable { table, alterations } => {
+                definitions.alter_table(table, alterations)
             }
-            Statement::CreateIndex { name, table, columns, is_unique } => {
-                definitions.create_index(name, table, columns, *is_unique)
-            }
-            Statement::AlterTable { table, alterations } => definitions.alter_table(table, alterations),
             Statement::DropTable { table, cascades } => definitions.drop_table(table, *cascades),
             Statement::DropIndex(name) => definitions.drop_index(name),
             Statement::Truncate(table) => definitions.truncate(table),
@@ -198,7 +238,10 @@ impl Session {
                     self.run_plain(&parsed)?;
                 }
                 Block::Statement(statement) => {
-                    self.run_plain(&Parsed { statement: (**statement).clone(), binds: Vec::new() })?;
+                    self.run_plain(&Parsed {
+                        statement: (**statement).clone(),
+                        binds: Vec::new(),
+                    })?;
                 }
                 Block::Guarded { body, passing } => match self.block(body) {
                     Err(error) if passing.contains(&0) || passing.contains(&error.code) => {}

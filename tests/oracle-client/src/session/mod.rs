@@ -73,7 +73,10 @@ impl Session {
             return Err(error);
         }
         if !user.eq_ignore_ascii_case(crate::database::SCHEMA) || password != PASSWORD {
-            return Err(OraError::new(1017, "invalid username/password; logon denied"));
+            return Err(OraError::new(
+                1017,
+                "invalid username/password; logon denied",
+            ));
         }
         let connection = Connection::open(&address.file)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -103,18 +106,18 @@ impl Session {
     /// Makes a new file a database.
     fn prepare_file(&mut self) -> Result<()> {
         let started = Instant::now();
-        let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'ora_tables'";
-        if self.patiently(started, |connection| connection.prepare(sql)?.exists([]))? {
-            self.connection.execute_batch("PRAGMA synchronous = OFF")?;
-            return Ok(());
-        }
         self.patiently(started, |connection| {
             // What a killed process has written is in the file still: nothing here outlives the machine.
             connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")
         })?;
-        self.patiently(started, |connection| connection.execute_batch("BEGIN IMMEDIATE"))?;
-        // Another session may have been first.
-        if !self.connection.prepare(sql)?.exists([])? {
+        let exists = "SELECT 1 FROM sqlite_schema WHERE name = 'ora_tables'";
+        if self.connection.prepare(exists)?.exists([])? {
+            return Ok(());
+        }
+        self.patiently(started, |connection| {
+            connection.execute_batch("BEGIN IMMEDIATE")
+        })?;
+        if !self.connection.prepare(exists)?.exists([])? {
             create(&self.connection)?;
         }
         self.connection.execute_batch("COMMIT")?;
@@ -134,7 +137,12 @@ impl Session {
     }
 
     /// Runs a call that can be cancelled, with the faults that are due.
-    pub(crate) fn call<T>(&mut self, name: &str, sql: &str, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub(crate) fn call<T>(
+        &mut self,
+        name: &str,
+        sql: &str,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         if self.dead.is_some() {
             return Err(OraError::of_code(3114));
         }
@@ -192,8 +200,14 @@ impl Session {
     }
 
     /// Tries until another session's lock is gone.
-    fn patiently<T>(&self, started: Instant, mut work: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let limit = std::env::var("TAHR_ORACLE_LOCK_WAIT_MS").ok().and_then(|text| text.parse().ok());
+    fn patiently<T>(
+        &self,
+        started: Instant,
+        mut work: impl FnMut(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let limit = std::env::var("TAHR_ORACLE_LOCK_WAIT_MS")
+            .ok()
+            .and_then(|text| text.parse().ok());
         let limit = limit.map_or(LOCK_WAIT, Duration::from_millis);
         loop {
             let error = match work(&self.connection) {
@@ -211,7 +225,9 @@ impl Session {
     /// Begins a transaction, unless one has begun.
     fn begin_writing(&mut self) -> Result<()> {
         if !self.in_transaction {
-            self.patiently(Instant::now(), |connection| connection.execute_batch("BEGIN IMMEDIATE"))?;
+            self.patiently(Instant::now(), |connection| {
+                connection.execute_batch("BEGIN IMMEDIATE")
+            })?;
             self.in_transaction = true;
         }
         Ok(())
@@ -219,7 +235,9 @@ impl Session {
 
     pub(crate) fn commit(&mut self) -> Result<()> {
         if self.in_transaction {
-            self.patiently(Instant::now(), |connection| connection.execute_batch("COMMIT"))?;
+            self.patiently(Instant::now(), |connection| {
+                connection.execute_batch("COMMIT")
+            })?;
             self.in_transaction = false;
         }
         Ok(())

@@ -28,7 +28,10 @@ impl Settings {
 
     /// Bytes of a name at most.
     pub(crate) fn name_bytes(&self) -> usize {
-        let mut parts = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut parts = self
+            .version
+            .split('.')
+            .map(|part| part.parse::<u32>().unwrap_or(0));
         let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
         if version < (12, 2) { 30 } else { 128 }
     }
@@ -43,10 +46,16 @@ impl Settings {
             "NLS_NUMERIC_CHARACTERS" if value == ".," => {}
             "NLS_COMP" | "NLS_SORT" if value.eq_ignore_ascii_case("BINARY") => {}
             "NLS_LENGTH_SEMANTICS" if value.eq_ignore_ascii_case("BYTE") => {}
-            "NLS_LANGUAGE" | "NLS_TERRITORY" | "NLS_DATE_LANGUAGE" | "DDL_LOCK_TIMEOUT" | "ISOLATION_LEVEL" => {}
+            "NLS_LANGUAGE" | "NLS_TERRITORY" | "NLS_DATE_LANGUAGE" | "DDL_LOCK_TIMEOUT"
+            | "ISOLATION_LEVEL" => {}
             "CURRENT_SCHEMA" if value.eq_ignore_ascii_case(&self.user) => {}
             "CURRENT_SCHEMA" => return Err(OraError::new(1435, "user does not exist")),
-            _ => return Err(OraError::new(2248, format!("invalid option for ALTER SESSION (not known to the stand-in: {name})"))),
+            _ => {
+                return Err(OraError::new(
+                    2248,
+                    format!("invalid option for ALTER SESSION (not known to the stand-in: {name})"),
+                ));
+            }
         }
         Ok(())
     }
@@ -57,7 +66,10 @@ fn offset(text: &str) -> Result<i16> {
     if text.eq_ignore_ascii_case("UTC") || text.eq_ignore_ascii_case("GMT") {
         return Ok(0);
     }
-    let (hours, minutes) = text.trim_start_matches(['+', '-']).split_once(':').ok_or_else(invalid)?;
+    let (hours, minutes) = text
+        .trim_start_matches(['+', '-'])
+        .split_once(':')
+        .ok_or_else(invalid)?;
     let hours: i16 = hours.parse().map_err(|_| invalid())?;
     let minutes: i16 = minutes.parse().map_err(|_| invalid())?;
     let all = hours * 60 + minutes;

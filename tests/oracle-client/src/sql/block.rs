@@ -73,7 +73,10 @@ impl Parser<'_> {
             self.next();
             self.symbol("=")?;
             let value = match self.next() {
-                Token::Word(text) | Token::Quoted(text) | Token::Text(text) | Token::Number(text) => text,
+                Token::Word(text)
+                | Token::Quoted(text)
+                | Token::Text(text)
+                | Token::Number(text) => text,
                 _ => return Err(OraError::new(922, "missing or invalid option")),
             };
             settings.push((name, value));
@@ -91,7 +94,10 @@ impl Parser<'_> {
             body.push(self.block_statement()?);
         }
         if self.takes_word("EXCEPTION") {
-            body = vec![Block::Guarded { body, passing: self.handler()? }];
+            body = vec![Block::Guarded {
+                body,
+                passing: self.handler()?,
+            }];
         }
         self.word("END")?;
         self.semicolon()?;
@@ -101,16 +107,23 @@ impl Parser<'_> {
     fn block_statement(&mut self) -> Result<Block> {
         if self.takes_word("BEGIN") {
             let body = self.block()?;
-            return Ok(Block::Guarded { body, passing: Vec::new() });
+            return Ok(Block::Guarded {
+                body,
+                passing: Vec::new(),
+            });
         }
         let statement = if self.takes_words(&["EXECUTE", "IMMEDIATE"]) {
-            let Token::Text(sql) = self.next() else { return self.unknown() };
+            let Token::Text(sql) = self.next() else {
+                return self.unknown();
+            };
             Block::Execute(sql)
         } else if self.takes_word("NULL") {
             Block::Null
         } else {
             let statement = self.statement()?;
-            if statement.is_definition() || matches!(statement, Statement::Query(_) | Statement::Block(_)) {
+            if statement.is_definition()
+                || matches!(statement, Statement::Query(_) | Statement::Block(_))
+            {
                 return Err(OraError::new(6550, "PL/SQL: statement not allowed here"));
             }
             Block::Statement(Box::new(statement))
@@ -163,6 +176,12 @@ impl Parser<'_> {
         if self.takes(";") {
             return Ok(());
         }
-        Err(OraError::new(6550, format!("PLS-00103: encountered {} where ; was expected", self.peek())))
+        Err(OraError::new(
+            6550,
+            format!(
+                "PLS-00103: encountered {} where ; was expected",
+                self.peek()
+            ),
+        ))
     }
 }

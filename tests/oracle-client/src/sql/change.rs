@@ -8,7 +8,11 @@ impl Parser<'_> {
     pub(super) fn insert(&mut self) -> Result<Statement> {
         self.word("INTO")?;
         let table = self.table_name()?;
-        let columns = if self.peek().is_symbol("(") { self.names()? } else { Vec::new() };
+        let columns = if self.peek().is_symbol("(") {
+            self.names()?
+        } else {
+            Vec::new()
+        };
         let rows = if self.takes_word("VALUES") {
             Rows::Values(self.values(&columns)?)
         } else {
@@ -17,7 +21,11 @@ impl Parser<'_> {
             }
             Rows::Query(Box::new(self.query()?))
         };
-        Ok(Statement::Insert { table, columns, rows })
+        Ok(Statement::Insert {
+            table,
+            columns,
+            rows,
+        })
     }
 
     /// `(a, DEFAULT, …)`, as many as the columns if they are named.
@@ -47,7 +55,12 @@ impl Parser<'_> {
         self.word("SET")?;
         let set = self.list(Self::assignment)?;
         let condition = self.optional_condition()?;
-        Ok(Statement::Update { table, alias, set, condition })
+        Ok(Statement::Update {
+            table,
+            alias,
+            set,
+            condition,
+        })
     }
 
     pub(super) fn delete(&mut self) -> Result<Statement> {
@@ -55,7 +68,11 @@ impl Parser<'_> {
         let table = self.table_name()?;
         let alias = self.alias()?;
         let condition = self.optional_condition()?;
-        Ok(Statement::Delete { table, alias, condition })
+        Ok(Statement::Delete {
+            table,
+            alias,
+            condition,
+        })
     }
 
     pub(super) fn merge(&mut self) -> Result<Statement> {
@@ -82,7 +99,14 @@ impl Parser<'_> {
         if update.is_none() && insert.is_none() {
             self.word("WHEN")?;
         }
-        Ok(Statement::Merge(Box::new(Merge { table, alias, source, on, update, insert })))
+        Ok(Statement::Merge(Box::new(Merge {
+            table,
+            alias,
+            source,
+            on,
+            update,
+            insert,
+        })))
     }
 
     fn merge_update(&mut self) -> Result<MergeUpdate> {
@@ -95,7 +119,11 @@ impl Parser<'_> {
         } else {
             None
         };
-        Ok(MergeUpdate { set, condition, delete })
+        Ok(MergeUpdate {
+            set,
+            condition,
+            delete,
+        })
     }
 
     fn merge_insert(&mut self) -> Result<MergeInsert> {
@@ -107,17 +135,29 @@ impl Parser<'_> {
         self.word("VALUES")?;
         let values = self.values(&columns)?;
         let condition = self.optional_condition()?;
-        Ok(MergeInsert { columns, values, condition })
+        Ok(MergeInsert {
+            columns,
+            values,
+            condition,
+        })
     }
 
     fn optional_condition(&mut self) -> Result<Option<Expr>> {
-        if self.takes_word("WHERE") { self.expression().map(Some) } else { Ok(None) }
+        if self.takes_word("WHERE") {
+            self.expression().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// `a`, or `t.a`
     fn target_column(&mut self) -> Result<String> {
         let name = self.column_name()?;
-        if self.takes(".") { self.column_name() } else { Ok(name) }
+        if self.takes(".") {
+            self.column_name()
+        } else {
+            Ok(name)
+        }
     }
 
     fn assignment(&mut self) -> Result<Assignment> {

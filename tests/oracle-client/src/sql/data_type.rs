@@ -12,10 +12,15 @@ impl Parser<'_> {
         };
         match word.as_str() {
             "NUMBER" | "DECIMAL" | "NUMERIC" | "DEC" => self.number(word != "NUMBER"),
-            "INTEGER" | "INT" | "SMALLINT" => Ok(DataType::Number { precision: None, scale: Some(0) }),
+            "INTEGER" | "INT" | "SMALLINT" => Ok(DataType::Number {
+                precision: None,
+                scale: Some(0),
+            }),
             "FLOAT" => {
                 let precision = self.length()?.unwrap_or(126);
-                Ok(DataType::FloatNumber { precision: small(precision, 126, 1724)? })
+                Ok(DataType::FloatNumber {
+                    precision: small(precision, 126, 1724)?,
+                })
             }
             "REAL" => Ok(DataType::FloatNumber { precision: 63 }),
             "DOUBLE" => {
@@ -25,22 +30,34 @@ impl Parser<'_> {
             "BINARY_DOUBLE" => Ok(DataType::Double),
             "BINARY_FLOAT" => Ok(DataType::Float),
             "VARCHAR2" | "VARCHAR" => {
-                let (length, in_chars) = self.text_length()?.ok_or_else(|| OraError::new(906, "missing left parenthesis"))?;
+                let (length, in_chars) = self
+                    .text_length()?
+                    .ok_or_else(|| OraError::new(906, "missing left parenthesis"))?;
                 checked(length, 4000)?;
                 Ok(DataType::Varchar { length, in_chars })
             }
             "NVARCHAR2" => {
-                let length = self.length()?.ok_or_else(|| OraError::new(906, "missing left parenthesis"))?;
+                let length = self
+                    .length()?
+                    .ok_or_else(|| OraError::new(906, "missing left parenthesis"))?;
                 checked(length, 2000)?;
-                Ok(DataType::Varchar { length, in_chars: true })
+                Ok(DataType::Varchar {
+                    length,
+                    in_chars: true,
+                })
             }
             "CHAR" | "NCHAR" => {
                 let (length, in_chars) = self.text_length()?.unwrap_or((1, false));
                 checked(length, 2000)?;
-                Ok(DataType::Char { length, in_chars: in_chars || word == "NCHAR" })
+                Ok(DataType::Char {
+                    length,
+                    in_chars: in_chars || word == "NCHAR",
+                })
             }
             "RAW" => {
-                let length = self.length()?.ok_or_else(|| OraError::new(906, "missing left parenthesis"))?;
+                let length = self
+                    .length()?
+                    .ok_or_else(|| OraError::new(906, "missing left parenthesis"))?;
                 checked(length, 2000)?;
                 Ok(DataType::Raw { length })
             }
@@ -55,20 +72,41 @@ impl Parser<'_> {
 
     fn number(&mut self, is_whole: bool) -> Result<DataType> {
         if !self.takes("(") {
-            return Ok(DataType::Number { precision: None, scale: is_whole.then_some(0) });
+            return Ok(DataType::Number {
+                precision: None,
+                scale: is_whole.then_some(0),
+            });
         }
-        let precision = if self.takes("*") { None } else { Some(self.integer()?) };
-        let scale = if self.takes(",") { Some(self.integer()?) } else { None };
+        let precision = if self.takes("*") {
+            None
+        } else {
+            Some(self.integer()?)
+        };
+        let scale = if self.takes(",") {
+            Some(self.integer()?)
+        } else {
+            None
+        };
         self.symbol(")")?;
         if precision.is_some_and(|precision| !(1..=38).contains(&precision)) {
-            return Err(OraError::new(1727, "numeric precision specifier is out of range (1 to 38)"));
+            return Err(OraError::new(
+                1727,
+                "numeric precision specifier is out of range (1 to 38)",
+            ));
         }
         if scale.is_some_and(|scale| !(-84..=127).contains(&scale)) {
-            return Err(OraError::new(1728, "numeric scale specifier is out of range (-84 to 127)"));
+            return Err(OraError::new(
+                1728,
+                "numeric scale specifier is out of range (-84 to 127)",
+            ));
         }
         Ok(DataType::Number {
             precision: precision.and_then(|precision| u8::try_from(precision).ok()),
-            scale: Some(scale.and_then(|scale| i8::try_from(scale).ok()).unwrap_or(0)),
+            scale: Some(
+                scale
+                    .and_then(|scale| i8::try_from(scale).ok())
+                    .unwrap_or(0),
+            ),
         })
     }
 
@@ -132,7 +170,10 @@ fn checked(length: u32, most: u32) -> Result<()> {
         return Err(zero_length());
     }
     if length > most {
-        return Err(OraError::new(910, "specified length too long for its datatype"));
+        return Err(OraError::new(
+            910,
+            "specified length too long for its datatype",
+        ));
     }
     Ok(())
 }

@@ -12,7 +12,12 @@ impl Parser<'_> {
             let name = self.table_name()?.name;
             self.word("ON")?;
             let table = self.table_name()?;
-            return Ok(Statement::CreateIndex { name, table, columns: self.names()?, is_unique });
+            return Ok(Statement::CreateIndex {
+                name,
+                table,
+                columns: self.names()?,
+                is_unique,
+            });
         }
         self.word("TABLE")?;
         let table = self.table_name()?;
@@ -37,14 +42,22 @@ impl Parser<'_> {
                 return self.unknown();
             }
         }
-        Ok(Statement::CreateTable { table, columns, constraints })
+        Ok(Statement::CreateTable {
+            table,
+            columns,
+            constraints,
+        })
     }
 
     fn column_definition(&mut self, needs_type: bool) -> Result<ColumnDefinition> {
         let name = self.column_name()?;
         let has_type = needs_type
             || matches!(self.peek(), Token::Word(word) if !["NULL", "NOT", "DEFAULT", "CONSTRAINT", "PRIMARY", "UNIQUE"].contains(&word.as_str()));
-        let data_type = if has_type { Some(self.data_type()?) } else { None };
+        let data_type = if has_type {
+            Some(self.data_type()?)
+        } else {
+            None
+        };
         let mut column = ColumnDefinition {
             name,
             data_type,
@@ -76,7 +89,11 @@ impl Parser<'_> {
             } else if self.takes_word("NULL") {
                 column.not_null = Some(false);
             } else {
-                let at = if self.peek().is_word("CONSTRAINT") { 2 } else { 0 };
+                let at = if self.peek().is_word("CONSTRAINT") {
+                    2
+                } else {
+                    0
+                };
                 if at == 2 && self.peek_at(at).is_word("NOT") {
                     self.next();
                     self.next();
@@ -91,7 +108,11 @@ impl Parser<'_> {
     }
 
     fn constraint_name(&mut self) -> Result<Option<String>> {
-        if self.takes_word("CONSTRAINT") { self.name(904).map(Some) } else { Ok(None) }
+        if self.takes_word("CONSTRAINT") {
+            self.name(904).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     fn column_constraint(&mut self, column: &str) -> Result<Option<ConstraintDefinition>> {
@@ -135,11 +156,19 @@ impl Parser<'_> {
 
     fn references(&mut self, columns: Vec<String>) -> Result<Constraint> {
         let table = self.table_name()?;
-        let others = if self.peek().is_symbol("(") { self.names()? } else { Vec::new() };
+        let others = if self.peek().is_symbol("(") {
+            self.names()?
+        } else {
+            Vec::new()
+        };
         if self.peek().is_word("ON") {
             return self.unknown();
         }
-        Ok(Constraint::Foreign { columns, table, others })
+        Ok(Constraint::Foreign {
+            columns,
+            table,
+            others,
+        })
     }
 
     fn check(&mut self) -> Result<Constraint> {
@@ -177,7 +206,10 @@ impl Parser<'_> {
         if self.takes_words(&["RENAME", "COLUMN"]) {
             let from = self.column_name()?;
             self.word("TO")?;
-            return Ok(Alteration::RenameColumn { from, to: self.column_name()? });
+            return Ok(Alteration::RenameColumn {
+                from,
+                to: self.column_name()?,
+            });
         }
         if self.takes_words(&["RENAME", "TO"]) {
             return Ok(Alteration::Rename(self.name(903)?));
@@ -203,7 +235,10 @@ impl Parser<'_> {
         if in_parentheses {
             self.symbol(")")?;
         }
-        Ok(Alteration::Add { columns, constraints })
+        Ok(Alteration::Add {
+            columns,
+            constraints,
+        })
     }
 
     fn dropping(&mut self) -> Result<Alteration> {
@@ -245,5 +280,12 @@ impl Parser<'_> {
 
 /// Clauses of a table that change nothing here.
 const STORAGE: [&str; 8] = [
-    "LOGGING", "NOLOGGING", "CACHE", "NOCACHE", "PARALLEL", "NOPARALLEL", "NOCOMPRESS", "SEGMENT",
+    "LOGGING",
+    "NOLOGGING",
+    "CACHE",
+    "NOCACHE",
+    "PARALLEL",
+    "NOPARALLEL",
+    "NOCOMPRESS",
+    "SEGMENT",
 ];

@@ -39,7 +39,9 @@ impl Parser<'_> {
             return Ok(negated(is_not, Expr::IsNull(Box::new(left))));
         }
         let is_not = self.peek().is_word("NOT")
-            && ["IN", "BETWEEN", "LIKE"].iter().any(|word| self.peek_at(1).is_word(word));
+            && ["IN", "BETWEEN", "LIKE"]
+                .iter()
+                .any(|word| self.peek_at(1).is_word(word));
         if is_not {
             self.next();
         }
@@ -55,8 +57,19 @@ impl Parser<'_> {
         }
         if self.takes_word("LIKE") {
             let pattern = Box::new(self.sum()?);
-            let escape = if self.takes_word("ESCAPE") { Some(Box::new(self.sum()?)) } else { None };
-            return Ok(negated(is_not, Expr::Like { value, pattern, escape }));
+            let escape = if self.takes_word("ESCAPE") {
+                Some(Box::new(self.sum()?))
+            } else {
+                None
+            };
+            return Ok(negated(
+                is_not,
+                Expr::Like {
+                    value,
+                    pattern,
+                    escape,
+                },
+            ));
         }
         let operator = match self.peek() {
             Token::Symbol(symbol @ ("=" | "<" | ">" | "<=" | ">=" | "<>")) => *symbol,
@@ -65,17 +78,27 @@ impl Parser<'_> {
         };
         self.next();
         let right = Box::new(self.sum()?);
-        Ok(Expr::Compare { operator, left: value, right })
+        Ok(Expr::Compare {
+            operator,
+            left: value,
+            right,
+        })
     }
 
     fn membership(&mut self, value: Box<Expr>) -> Result<Expr> {
         self.symbol("(")?;
         let expression = if self.peek().is_word("SELECT") {
-            Expr::InQuery { value, query: Box::new(self.query()?) }
+            Expr::InQuery {
+                value,
+                query: Box::new(self.query()?),
+            }
         } else {
             let list = self.list(Self::sum)?;
             if list.len() > 1000 {
-                return Err(OraError::new(1795, "maximum number of expressions in a list is 1000"));
+                return Err(OraError::new(
+                    1795,
+                    "maximum number of expressions in a list is 1000",
+                ));
             }
             Expr::In { value, list }
         };
@@ -98,7 +121,11 @@ impl Parser<'_> {
             };
             self.next();
             let right = Box::new(self.product()?);
-            left = Expr::Arithmetic { operator, left: Box::new(left), right };
+            left = Expr::Arithmetic {
+                operator,
+                left: Box::new(left),
+                right,
+            };
         }
     }
 
@@ -112,7 +139,11 @@ impl Parser<'_> {
             };
             self.next();
             let right = Box::new(self.factor()?);
-            left = Expr::Arithmetic { operator, left: Box::new(left), right };
+            left = Expr::Arithmetic {
+                operator,
+                left: Box::new(left),
+                right,
+            };
         }
     }
 
@@ -147,7 +178,11 @@ impl Parser<'_> {
             }
             Token::Text(text) => {
                 self.next();
-                Ok(if text.is_empty() { Expr::Null } else { Expr::Text(text) })
+                Ok(if text.is_empty() {
+                    Expr::Null
+                } else {
+                    Expr::Text(text)
+                })
             }
             Token::Bind(name) => {
                 self.next();
@@ -179,12 +214,20 @@ impl Parser<'_> {
             }
             "SYSDATE" | "USER" => {
                 self.next();
-                Ok(Expr::Call { name: word.to_owned(), args: Vec::new() })
+                Ok(Expr::Call {
+                    name: word.to_owned(),
+                    args: Vec::new(),
+                })
             }
             "DATE" | "TIMESTAMP" if matches!(self.peek_at(1), Token::Text(_)) => {
                 self.next();
-                let Token::Text(text) = self.next() else { return self.unknown() };
-                Ok(Expr::Time { is_date: word == "DATE", text })
+                let Token::Text(text) = self.next() else {
+                    return self.unknown();
+                };
+                Ok(Expr::Time {
+                    is_date: word == "DATE",
+                    text,
+                })
             }
             "EXISTS" => {
                 self.next();
@@ -211,7 +254,11 @@ impl Parser<'_> {
     }
 
     fn case(&mut self) -> Result<Expr> {
-        let subject = if self.peek().is_word("WHEN") { None } else { Some(self.sum()?) };
+        let subject = if self.peek().is_word("WHEN") {
+            None
+        } else {
+            Some(self.sum()?)
+        };
         let mut branches = Vec::new();
         while self.takes_word("WHEN") {
             let when = self.expression()?;
@@ -226,9 +273,16 @@ impl Parser<'_> {
             self.word("THEN")?;
             branches.push((condition, self.sum()?));
         }
-        let otherwise = if self.takes_word("ELSE") { Some(Box::new(self.sum()?)) } else { None };
+        let otherwise = if self.takes_word("ELSE") {
+            Some(Box::new(self.sum()?))
+        } else {
+            None
+        };
         self.word("END")?;
-        Ok(Expr::Case { branches, otherwise })
+        Ok(Expr::Case {
+            branches,
+            otherwise,
+        })
     }
 
     /// `a`, `t.a`, `s.t.a`, `f(…)`, `p.f(…)`
@@ -244,10 +298,21 @@ impl Parser<'_> {
             return self.call(path.join("."));
         }
         let name = path.pop().unwrap_or_default();
-        if path.is_empty() && matches!(name.as_str(), "SYSTIMESTAMP" | "CURRENT_TIMESTAMP" | "LOCALTIMESTAMP") {
-            return Ok(Expr::Call { name, args: Vec::new() });
+        if path.is_empty()
+            && matches!(
+                name.as_str(),
+                "SYSTIMESTAMP" | "CURRENT_TIMESTAMP" | "LOCALTIMESTAMP"
+            )
+        {
+            return Ok(Expr::Call {
+                name,
+                args: Vec::new(),
+            });
         }
-        Ok(Expr::Column { table: path.pop(), name })
+        Ok(Expr::Column {
+            table: path.pop(),
+            name,
+        })
     }
 
     fn call(&mut self, name: Name) -> Result<Expr> {
@@ -256,7 +321,10 @@ impl Parser<'_> {
             return Ok(Expr::CountAll);
         }
         if self.takes(")") {
-            return Ok(Expr::Call { name, args: Vec::new() });
+            return Ok(Expr::Call {
+                name,
+                args: Vec::new(),
+            });
         }
         let args = self.list(Self::sum)?;
         self.symbol(")")?;
@@ -265,5 +333,9 @@ impl Parser<'_> {
 }
 
 fn negated(is_not: bool, condition: Expr) -> Expr {
-    if is_not { Expr::Not(Box::new(condition)) } else { condition }
+    if is_not {
+        Expr::Not(Box::new(condition))
+    } else {
+        condition
+    }
 }

@@ -32,9 +32,15 @@ pub(crate) fn parse(sql: &str, name_bytes: usize) -> Result<Parsed> {
     let statement = parser.statement()?;
     parser.end()?;
     if statement.is_definition() && !parser.binds.is_empty() {
-        return Err(OraError::new(1027, "bind variables not allowed for data definition operations"));
+        return Err(OraError::new(
+            1027,
+            "bind variables not allowed for data definition operations",
+        ));
     }
-    Ok(Parsed { statement, binds: parser.binds })
+    Ok(Parsed {
+        statement,
+        binds: parser.binds,
+    })
 }
 
 /// Parses an expression by itself: a column's default.
@@ -43,6 +49,14 @@ pub(crate) fn parse_expression(sql: &str) -> Result<Expr> {
     let expression = parser.sum()?;
     parser.end()?;
     Ok(expression)
+}
+
+/// Parses a condition by itself: that of a CHECK constraint.
+pub(crate) fn parse_condition(sql: &str) -> Result<Expr> {
+    let mut parser = Parser::new(sql, 128)?;
+    let condition = parser.expression()?;
+    parser.end()?;
+    Ok(condition)
 }
 
 /// Parses a type by itself.
@@ -65,7 +79,11 @@ pub(crate) struct Outline {
 /// Looks at a statement's first word and its binds.
 pub(crate) fn outline(sql: &str) -> Outline {
     let tokens = tokens::tokens(sql).unwrap_or_default();
-    let first = sql.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+    let first = sql
+        .trim_start()
+        .split(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or_default();
     let oci_type = match first.to_uppercase().as_str() {
         "SELECT" | "WITH" => 1,
         "UPDATE" => 2,

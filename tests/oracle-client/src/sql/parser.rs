@@ -63,7 +63,10 @@ impl<'a> Parser<'a> {
 
     /// Takes all of some words, or none.
     pub(super) fn takes_words(&mut self, words: &[&str]) -> bool {
-        let found = words.iter().enumerate().all(|(at, word)| self.peek_at(at).is_word(word));
+        let found = words
+            .iter()
+            .enumerate()
+            .all(|(at, word)| self.peek_at(at).is_word(word));
         if found {
             self.at += words.len();
         }
@@ -89,8 +92,15 @@ impl<'a> Parser<'a> {
             "VALUES" => 926,
             _ => 905,
         };
-        let name = if code == 905 { "keyword".to_owned() } else { format!("{word} keyword") };
-        Err(OraError::new(code, format!("missing {name} (expected {word}, found {})", self.peek())))
+        let name = if code == 905 {
+            "keyword".to_owned()
+        } else {
+            format!("{word} keyword")
+        };
+        Err(OraError::new(
+            code,
+            format!("missing {name} (expected {word}, found {})", self.peek()),
+        ))
     }
 
     pub(super) fn symbol(&mut self, symbol: &str) -> Result<()> {
@@ -104,15 +114,24 @@ impl<'a> Parser<'a> {
             "=" => (927, "missing equal sign"),
             _ => (900, "invalid SQL statement"),
         };
-        Err(OraError::new(code, format!("{what} (found {})", self.peek())))
+        Err(OraError::new(
+            code,
+            format!("{what} (found {})", self.peek()),
+        ))
     }
 
     /// An end of the statement is all that may follow.
     pub(super) fn end(&mut self) -> Result<()> {
         match self.peek() {
             Token::End => Ok(()),
-            Token::Symbol(";") => Err(OraError::new(933, "SQL command not properly ended (found ;)")),
-            other => Err(OraError::new(933, format!("SQL command not properly ended (found {other})"))),
+            Token::Symbol(";") => Err(OraError::new(
+                933,
+                "SQL command not properly ended (found ;)",
+            )),
+            other => Err(OraError::new(
+                933,
+                format!("SQL command not properly ended (found {other})"),
+            )),
         }
     }
 
@@ -126,7 +145,11 @@ impl<'a> Parser<'a> {
             Token::Quoted(name) => name.clone(),
             Token::Word(word) if !is_reserved(word) => word.clone(),
             other => {
-                let what = if code == 903 { "invalid table name" } else { "invalid identifier" };
+                let what = if code == 903 {
+                    "invalid table name"
+                } else {
+                    "invalid identifier"
+                };
                 return Err(OraError::new(code, format!("{what} ({other})")));
             }
         };
@@ -147,9 +170,15 @@ impl<'a> Parser<'a> {
     pub(super) fn table_name(&mut self) -> Result<TableName> {
         let first = self.name(903)?;
         if self.takes(".") {
-            return Ok(TableName { schema: Some(first), name: self.name(903)? });
+            return Ok(TableName {
+                schema: Some(first),
+                name: self.name(903)?,
+            });
         }
-        Ok(TableName { schema: None, name: first })
+        Ok(TableName {
+            schema: None,
+            name: first,
+        })
     }
 
     /// An alias without AS, if one follows.
@@ -172,7 +201,10 @@ impl<'a> Parser<'a> {
     }
 
     /// One or more, with commas between.
-    pub(super) fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    pub(super) fn list<T>(
+        &mut self,
+        mut one: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         let mut all = vec![one(self)?];
         while self.takes(",") {
             all.push(one(self)?);
@@ -185,13 +217,28 @@ impl<'a> Parser<'a> {
         let Token::Number(digits) = self.next() else {
             return Err(OraError::new(1722, "invalid number"));
         };
-        let value: i64 = digits.parse().map_err(|_| OraError::new(1722, "invalid number"))?;
+        let value: i64 = digits
+            .parse()
+            .map_err(|_| OraError::new(1722, "invalid number"))?;
         Ok(if is_negative { -value } else { value })
     }
 }
 
 /// Words that follow a table and are no aliases, though not reserved.
 const CLAUSES: [&str; 15] = [
-    "USING", "WHEN", "JOIN", "LEFT", "INNER", "CROSS", "FETCH", "OFFSET", "RIGHT", "FULL", "OUTER", "RETURNING",
-    "LOG", "NATURAL", "PARTITION",
+    "USING",
+    "WHEN",
+    "JOIN",
+    "LEFT",
+    "INNER",
+    "CROSS",
+    "FETCH",
+    "OFFSET",
+    "RIGHT",
+    "FULL",
+    "OUTER",
+    "RETURNING",
+    "LOG",
+    "NATURAL",
+    "PARTITION",
 ];

@@ -30,7 +30,11 @@ impl Parser<'_> {
                 self.word("NEXT")?;
             }
             let one = matches!(self.peek(), Token::Word(word) if word.starts_with("ROW"));
-            query.limit = Some(if one { Expr::Number(Number::from(1_i64)) } else { self.sum()? });
+            query.limit = Some(if one {
+                Expr::Number(Number::from(1_i64))
+            } else {
+                self.sum()?
+            });
             self.rows_word()?;
             self.word("ONLY")?;
         }
@@ -42,7 +46,11 @@ impl Parser<'_> {
     }
 
     fn rows_word(&mut self) -> Result<()> {
-        if self.takes_word("ROW") { Ok(()) } else { self.word("ROWS") }
+        if self.takes_word("ROW") {
+            Ok(())
+        } else {
+            self.word("ROWS")
+        }
     }
 
     fn select(&mut self) -> Result<Query> {
@@ -54,8 +62,16 @@ impl Parser<'_> {
         let items = self.list(Self::item)?;
         self.word("FROM")?;
         let sources = self.sources()?;
-        let condition = if self.takes_word("WHERE") { Some(self.expression()?) } else { None };
-        let group = if self.takes_words(&["GROUP", "BY"]) { self.list(Self::sum)? } else { Vec::new() };
+        let condition = if self.takes_word("WHERE") {
+            Some(self.expression()?)
+        } else {
+            None
+        };
+        let group = if self.takes_words(&["GROUP", "BY"]) {
+            self.list(Self::sum)?
+        } else {
+            Vec::new()
+        };
         if self.peek().is_word("HAVING") || self.peek().is_word("CONNECT") {
             return self.unknown();
         }
@@ -106,7 +122,9 @@ impl Parser<'_> {
             }
             let join = if self.takes_word("JOIN") || self.takes_words(&["INNER", "JOIN"]) {
                 Join::Inner
-            } else if self.takes_words(&["LEFT", "JOIN"]) || self.takes_words(&["LEFT", "OUTER", "JOIN"]) {
+            } else if self.takes_words(&["LEFT", "JOIN"])
+                || self.takes_words(&["LEFT", "OUTER", "JOIN"])
+            {
                 Join::Left
             } else {
                 return Ok(sources);
@@ -128,7 +146,11 @@ impl Parser<'_> {
             Relation::Table(self.table_name()?)
         };
         let alias = self.alias()?;
-        Ok(Source { table, alias, join: None })
+        Ok(Source {
+            table,
+            alias,
+            join: None,
+        })
     }
 
     fn order(&mut self) -> Result<Order> {
@@ -146,6 +168,10 @@ impl Parser<'_> {
         } else {
             None
         };
-        Ok(Order { value, is_descending, nulls_first })
+        Ok(Order {
+            value,
+            is_descending,
+            nulls_first,
+        })
     }
 }

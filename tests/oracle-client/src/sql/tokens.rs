@@ -42,7 +42,8 @@ impl std::fmt::Display for Token {
 
 /// Symbols, longer ones before those that they begin with.
 const SYMBOLS: [&str; 21] = [
-    ":=", "<>", "!=", "^=", "<=", ">=", "||", "=>", "(", ")", ",", ".", ";", "+", "-", "*", "/", "=", "<", ">", "%",
+    ":=", "<>", "!=", "^=", "<=", ">=", "||", "=>", "(", ")", ",", ".", ";", "+", "-", "*", "/",
+    "=", "<", ">", "%",
 ];
 
 /// All tokens of a statement, the end last, each with its offset.

@@ -20,28 +20,67 @@ pub(crate) enum Expr {
     Text(String),
     Null,
     /// `DATE '…'`, or `TIMESTAMP '…'`.
-    Time { is_date: bool, text: String },
-    Column { table: Option<Name>, name: Name },
+    Time {
+        is_date: bool,
+        text: String,
+    },
+    Column {
+        table: Option<Name>,
+        name: Name,
+    },
     RowNum,
-    RowId { table: Option<Name> },
+    RowId {
+        table: Option<Name>,
+    },
     CountAll,
-    Call { name: Name, args: Vec<Expr> },
+    Call {
+        name: Name,
+        args: Vec<Expr>,
+    },
     Negate(Box<Expr>),
-    Arithmetic { operator: char, left: Box<Expr>, right: Box<Expr> },
+    Arithmetic {
+        operator: char,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     Concat(Box<Expr>, Box<Expr>),
-    Compare { operator: &'static str, left: Box<Expr>, right: Box<Expr> },
+    Compare {
+        operator: &'static str,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
     Not(Box<Expr>),
     IsNull(Box<Expr>),
-    In { value: Box<Expr>, list: Vec<Expr> },
-    InQuery { value: Box<Expr>, query: Box<Query> },
-    Between { value: Box<Expr>, low: Box<Expr>, high: Box<Expr> },
-    Like { value: Box<Expr>, pattern: Box<Expr>, escape: Option<Box<Expr>> },
+    In {
+        value: Box<Expr>,
+        list: Vec<Expr>,
+    },
+    InQuery {
+        value: Box<Expr>,
+        query: Box<Query>,
+    },
+    Between {
+        value: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+    },
+    Like {
+        value: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<Box<Expr>>,
+    },
     Exists(Box<Query>),
     Query(Box<Query>),
-    Case { branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
-    Cast { value: Box<Expr>, to: DataType },
+    Case {
+        branches: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
+    Cast {
+        value: Box<Expr>,
+        to: DataType,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +102,11 @@ pub(crate) struct Query {
 pub(crate) enum Item {
     /// `*`, or `t.*`.
     All { table: Option<Name> },
-    Value { value: Expr, name: Option<Name>, text: String },
+    Value {
+        value: Expr,
+        name: Option<Name>,
+        text: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -148,19 +191,29 @@ pub(crate) enum Constraint {
     Primary(Vec<Name>),
     Unique(Vec<Name>),
     /// Kept, and enforced when a row is written.
-    Foreign { columns: Vec<Name>, table: TableName, others: Vec<Name> },
+    Foreign {
+        columns: Vec<Name>,
+        table: TableName,
+        others: Vec<Name>,
+    },
     /// Kept, and not enforced.
     Check(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Alteration {
-    Add { columns: Vec<ColumnDefinition>, constraints: Vec<ConstraintDefinition> },
+    Add {
+        columns: Vec<ColumnDefinition>,
+        constraints: Vec<ConstraintDefinition>,
+    },
     Modify(Vec<ColumnDefinition>),
     DropColumns(Vec<Name>),
     DropConstraint(Name),
     DropPrimary,
-    RenameColumn { from: Name, to: Name },
+    RenameColumn {
+        from: Name,
+        to: Name,
+    },
     Rename(Name),
     /// What changes nothing here, as LOGGING.
     Nothing,
@@ -169,11 +222,27 @@ pub(crate) enum Alteration {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Statement {
     Query(Query),
-    Insert { table: TableName, columns: Vec<Name>, rows: Rows },
-    Update { table: TableName, alias: Option<Name>, set: Vec<Assignment>, condition: Option<Expr> },
-    Delete { table: TableName, alias: Option<Name>, condition: Option<Expr> },
+    Insert {
+        table: TableName,
+        columns: Vec<Name>,
+        rows: Rows,
+    },
+    Update {
+        table: TableName,
+        alias: Option<Name>,
+        set: Vec<Assignment>,
+        condition: Option<Expr>,
+    },
+    Delete {
+        table: TableName,
+        alias: Option<Name>,
+        condition: Option<Expr>,
+    },
     Merge(Box<Merge>),
-    Lock { table: TableName, is_nowait: bool },
+    Lock {
+        table: TableName,
+        is_nowait: bool,
+    },
     Commit,
     Rollback,
     CreateTable {
@@ -181,9 +250,20 @@ pub(crate) enum Statement {
         columns: Vec<ColumnDefinition>,
         constraints: Vec<ConstraintDefinition>,
     },
-    CreateIndex { name: Name, table: TableName, columns: Vec<Name>, is_unique: bool },
-    AlterTable { table: TableName, alterations: Vec<Alteration> },
-    DropTable { table: TableName, cascades: bool },
+    CreateIndex {
+        name: Name,
+        table: TableName,
+        columns: Vec<Name>,
+        is_unique: bool,
+    },
+    AlterTable {
+        table: TableName,
+        alterations: Vec<Alteration>,
+    },
+    DropTable {
+        table: TableName,
+        cascades: bool,
+    },
     DropIndex(Name),
     Truncate(TableName),
     Comment,
@@ -199,7 +279,10 @@ pub(crate) enum Block {
     Statement(Box<Statement>),
     Null,
     /// `BEGIN … EXCEPTION WHEN OTHERS THEN IF SQLCODE != n THEN RAISE; END IF; END`: codes that pass.
-    Guarded { body: Vec<Block>, passing: Vec<i32> },
+    Guarded {
+        body: Vec<Block>,
+        passing: Vec<i32>,
+    },
 }
 
 impl Statement {

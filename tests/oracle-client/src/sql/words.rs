@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 /// Oracle's reserved words, without those of PL/SQL.
 pub(crate) fn is_reserved(word: &str) -> bool {
-    static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| RESERVED.split_ascii_whitespace().collect());
+    static WORDS: LazyLock<HashSet<&str>> =
+        LazyLock::new(|| RESERVED.split_ascii_whitespace().collect());
     WORDS.contains(word)
 }
 

@@ -25,9 +25,14 @@ pub(crate) fn convert(value: Value, to: Kind, formats: &Formats) -> Result<Value
         (Value::Double(value), Kind::Number) => float_number(Number::from_f64(value)),
         (Value::Float(value), Kind::Number) => float_number(Number::parse(&format!("{value:e}"))),
         (Value::Date(time) | Value::Timestamp(time), Kind::TimestampTz) => {
-            Ok(Value::TimestampTz(DateTime { offset: formats.offset, ..time }))
+            Ok(Value::TimestampTz(DateTime {
+                offset: formats.offset,
+                ..time
+            }))
         }
-        (Value::Timestamp(time) | Value::TimestampTz(time), Kind::Date) => Ok(Value::Date(time.date())),
+        (Value::Timestamp(time) | Value::TimestampTz(time), Kind::Date) => {
+            Ok(Value::Date(time.date()))
+        }
         (Value::Date(time), Kind::Timestamp) => Ok(Value::Timestamp(time)),
         (Value::TimestampTz(time), Kind::Timestamp) => {
             Ok(Value::Timestamp(DateTime { offset: 0, ..time }))
@@ -47,7 +52,11 @@ pub(crate) fn convert(value: Value, to: Kind, formats: &Formats) -> Result<Value
 pub(crate) fn inconsistent(expected: Kind, got: Kind) -> OraError {
     OraError::new(
         932,
-        format!("inconsistent datatypes: expected {} got {}", expected.name(), got.name()),
+        format!(
+            "inconsistent datatypes: expected {} got {}",
+            expected.name(),
+            got.name()
+        ),
     )
 }
 
@@ -73,9 +82,13 @@ fn from_text(text: String, to: Kind, formats: &Formats) -> Result<Value> {
     let invalid_number = || OraError::new(1722, "invalid number");
     match to {
         Kind::Clob => Ok(Value::Clob(text)),
-        Kind::Number => Number::parse(&text).map(Value::Number).ok_or_else(invalid_number),
+        Kind::Number => Number::parse(&text)
+            .map(Value::Number)
+            .ok_or_else(invalid_number),
         Kind::Double => float(&text).map(Value::Double).ok_or_else(invalid_number),
-        Kind::Float => float(&text).map(|value| Value::Float(narrow(value))).ok_or_else(invalid_number),
+        Kind::Float => float(&text)
+            .map(|value| Value::Float(narrow(value)))
+            .ok_or_else(invalid_number),
         Kind::Raw => Ok(Value::raw(bytes_of_hex(&text)?)),
         Kind::Blob => Ok(Value::Blob(bytes_of_hex(&text)?)),
         Kind::Date | Kind::Timestamp | Kind::TimestampTz => formats.parse_implicitly(&text, to),
@@ -90,7 +103,10 @@ fn float(text: &str) -> Option<f64> {
         "nan" => Some(f64::NAN),
         "inf" | "infinity" if lower.starts_with('-') => Some(f64::NEG_INFINITY),
         "inf" | "infinity" => Some(f64::INFINITY),
-        _ => lower.bytes().all(|byte| b"0123456789+-.e".contains(&byte)).then(|| lower.parse().ok())?,
+        _ => lower
+            .bytes()
+            .all(|byte| b"0123456789+-.e".contains(&byte))
+            .then(|| lower.parse().ok())?,
     }
 }
 
@@ -126,7 +142,9 @@ fn float_text(value: f64, scientific: String) -> String {
         return "0".to_owned();
     }
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+    let (sign, exponent) = exponent
+        .strip_prefix('-')
+        .map_or(('+', exponent), |rest| ('-', rest));
     format!("{mantissa}E{sign}{exponent:0>3}")
 }
 
@@ -136,7 +154,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 pub(crate) fn bytes_of_hex(text: &str) -> Result<Vec<u8>> {
     let invalid = || OraError::new(1465, "invalid hex number");
-    let padded = if text.len() % 2 == 1 { format!("0{text}") } else { text.to_owned() };
+    let padded = if text.len() % 2 == 1 {
+        format!("0{text}")
+    } else {
+        text.to_owned()
+    };
     if !padded.is_ascii() {
         return Err(invalid());
     }

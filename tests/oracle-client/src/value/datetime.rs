@@ -49,10 +49,16 @@ impl DateTime {
             return Err(OraError::new(1852, "seconds must be between 0 and 59"));
         }
         if self.nanosecond > 999_999_999 {
-            return Err(OraError::new(1880, "the fractional seconds must be between 0 and 999999999"));
+            return Err(OraError::new(
+                1880,
+                "the fractional seconds must be between 0 and 999999999",
+            ));
         }
         if !(-15 * 60 - 59..=15 * 60 + 59).contains(&self.offset) {
-            return Err(OraError::new(1881, "timezone region id or offset is invalid"));
+            return Err(OraError::new(
+                1881,
+                "timezone region id or offset is invalid",
+            ));
         }
         Ok(self)
     }
@@ -60,7 +66,10 @@ impl DateTime {
     /// Seconds since 1970 of the local time. Oracle has no year 0: -1 comes before 1.
     fn local_seconds(self) -> i64 {
         let days = days_from_civil(astronomical(self.year), self.month, self.day);
-        days * DAY + i64::from(self.hour) * 3600 + i64::from(self.minute) * 60 + i64::from(self.second)
+        days * DAY
+            + i64::from(self.hour) * 3600
+            + i64::from(self.minute) * 60
+            + i64::from(self.second)
     }
 
     fn from_local_seconds(seconds: i64, nanosecond: u32, offset: i16) -> Self {
@@ -94,14 +103,21 @@ impl DateTime {
         let unit = 10_u32.pow(9 - u32::from(digits.min(9)));
         let rounded = (self.nanosecond + unit / 2) / unit * unit;
         if rounded < 1_000_000_000 {
-            return Self { nanosecond: rounded, ..self };
+            return Self {
+                nanosecond: rounded,
+                ..self
+            };
         }
         Self::from_local_seconds(self.local_seconds() + 1, 0, self.offset)
     }
 
     /// As DATE has it: without a fraction, cut.
     pub(crate) fn date(self) -> Self {
-        Self { nanosecond: 0, offset: 0, ..self }
+        Self {
+            nanosecond: 0,
+            offset: 0,
+            ..self
+        }
     }
 
     pub(crate) fn now() -> Self {
@@ -115,7 +131,15 @@ impl DateTime {
     /// Bytes that sort as the times do.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let year = (i32::from(self.year) + 10_000).to_be_bytes();
-        let mut bytes = vec![year[2], year[3], self.month, self.day, self.hour, self.minute, self.second];
+        let mut bytes = vec![
+            year[2],
+            year[3],
+            self.month,
+            self.day,
+            self.hour,
+            self.minute,
+            self.second,
+        ];
         bytes.extend(self.nanosecond.to_be_bytes());
         bytes
     }
@@ -178,11 +202,17 @@ fn days_from_civil(year: i64, month: u8, day: u8) -> i64 {
 fn civil_from_days(days: i64) -> (i64, u8, u8) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = u8::try_from(day_of_year - (153 * shifted + 2) / 5 + 1).unwrap_or(1);
-    let month = u8::try_from(if shifted < 10 { shifted + 3 } else { shifted - 9 }).unwrap_or(1);
+    let month = u8::try_from(if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    })
+    .unwrap_or(1);
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -241,7 +271,14 @@ mod tests {
     use super::*;
 
     fn time(year: i16, month: u8, day: u8, hour: u8, offset: i16) -> DateTime {
-        DateTime { year, month, day, hour, offset, ..DateTime::default() }
+        DateTime {
+            year,
+            month,
+            day,
+            hour,
+            offset,
+            ..DateTime::default()
+        }
     }
 
     #[test]
@@ -251,7 +288,10 @@ mod tests {
         assert_eq!(east.to_zoned_bytes()[..11], west.to_zoned_bytes()[..11]);
         assert_eq!(DateTime::from_bytes(&east.to_zoned_bytes()), Some(east));
         assert!(time(-1, 12, 31, 23, 0).to_bytes() < time(1, 1, 1, 0, 0).to_bytes());
-        assert_eq!(time(1, 1, 1, 0, 0).at_offset(-60), time(-1, 12, 31, 23, -60));
+        assert_eq!(
+            time(1, 1, 1, 0, 0).at_offset(-60),
+            time(-1, 12, 31, 23, -60)
+        );
     }
 
     #[test]

@@ -49,9 +49,14 @@ impl Formats {
 
     /// Text as a time, in a format.
     pub(crate) fn parse(&self, text: &str, format: &str, kind: Kind) -> Result<Value> {
-        let time = Reader { rest: text, time: self.default_time(), is_pm: None, is_bc: false }
-            .read(&elements(format)?)?
-            .check()?;
+        let time = Reader {
+            rest: text,
+            time: self.default_time(),
+            is_pm: None,
+            is_bc: false,
+        }
+        .read(&elements(format)?)?
+        .check()?;
         Ok(match kind {
             Kind::Date => Value::Date(time.date()),
             Kind::Timestamp => Value::Timestamp(DateTime { offset: 0, ..time }),
@@ -63,13 +68,21 @@ impl Formats {
     /// The first of this month, at midnight: what a format leaves out.
     fn default_time(&self) -> DateTime {
         let now = DateTime::now();
-        DateTime { year: now.year, month: now.month, day: 1, offset: self.offset, ..DateTime::default() }
+        DateTime {
+            year: now.year,
+            month: now.month,
+            day: 1,
+            offset: self.offset,
+            ..DateTime::default()
+        }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Element {
-    Year { is_signed: bool },
+    Year {
+        is_signed: bool,
+    },
     ShortYear,
     Month,
     MonthName,
@@ -166,10 +179,16 @@ impl Reader<'_> {
         for element in elements {
             if self.rest.is_empty() {
                 // A fraction and a zone may be absent, with what leads to them.
-                if matches!(element, Element::Fraction(_) | Element::Point | Element::Punctuation(_)) {
+                if matches!(
+                    element,
+                    Element::Fraction(_) | Element::Point | Element::Punctuation(_)
+                ) {
                     continue;
                 }
-                return Err(OraError::new(1840, "input value not long enough for date format"));
+                return Err(OraError::new(
+                    1840,
+                    "input value not long enough for date format",
+                ));
             }
             self.element(element)?;
         }
@@ -233,7 +252,12 @@ impl Reader<'_> {
             Element::Second => self.time.second = self.small(2)?,
             Element::Fraction(digits) => {
                 let length = usize::from(digits.unwrap_or(9));
-                let given = self.rest.bytes().take_while(u8::is_ascii_digit).count().min(length);
+                let given = self
+                    .rest
+                    .bytes()
+                    .take_while(u8::is_ascii_digit)
+                    .count()
+                    .min(length);
                 let value = self.digits(length)?;
                 self.time.nanosecond = value * 10_u32.pow(9 - u32::try_from(given).unwrap_or(9));
             }
@@ -252,7 +276,11 @@ impl Reader<'_> {
             }
             Element::ZoneMinute => {
                 let minutes = i16::from(self.small(2)?);
-                self.time.offset += if self.time.offset < 0 { -minutes } else { minutes };
+                self.time.offset += if self.time.offset < 0 {
+                    -minutes
+                } else {
+                    minutes
+                };
             }
             Element::Zone => {
                 if self.take_text("UTC") {
@@ -278,12 +306,20 @@ impl Reader<'_> {
     }
 
     fn digits(&mut self, most: usize) -> Result<u32> {
-        let length = self.rest.bytes().take(most).take_while(u8::is_ascii_digit).count();
+        let length = self
+            .rest
+            .bytes()
+            .take(most)
+            .take_while(u8::is_ascii_digit)
+            .count();
         let (digits, rest) = self.rest.split_at(length);
         self.rest = rest;
-        digits
-            .parse()
-            .map_err(|_| OraError::new(1858, "a non-numeric character was found where a numeric was expected"))
+        digits.parse().map_err(|_| {
+            OraError::new(
+                1858,
+                "a non-numeric character was found where a numeric was expected",
+            )
+        })
     }
 
     fn small(&mut self, most: usize) -> Result<u8> {
@@ -297,7 +333,10 @@ impl Reader<'_> {
     }
 
     fn take_text(&mut self, text: &str) -> bool {
-        let found = self.rest.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
+        let found = self
+            .rest
+            .get(..text.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(text));
         if found {
             self.rest = &self.rest[text.len()..];
         }
@@ -326,7 +365,9 @@ pub(crate) fn write(value: &Value, format: &str) -> Result<String> {
             }
             Element::ShortYear => write!(text, "{:02}", time.year.unsigned_abs() % 100),
             Element::Month => write!(text, "{:02}", time.month),
-            Element::MonthName => write!(text, "{}", MONTHS[usize::from(time.month.clamp(1, 12)) - 1]),
+            Element::MonthName => {
+                write!(text, "{}", MONTHS[usize::from(time.month.clamp(1, 12)) - 1])
+            }
             Element::Day => write!(text, "{:02}", time.day),
             Element::Hour24 => write!(text, "{:02}", time.hour),
             Element::Hour12 => write!(text, "{:02}", (time.hour + 11) % 12 + 1),
@@ -339,11 +380,21 @@ pub(crate) fn write(value: &Value, format: &str) -> Result<String> {
                 write!(text, "{}", &all[..usize::from(digits.unwrap_or(9))])
             }
             Element::Point => write!(text, "."),
-            Element::ZoneHour => write!(text, "{}{:02}", if time.offset < 0 { '-' } else { '+' }, time.offset.abs() / 60),
+            Element::ZoneHour => write!(
+                text,
+                "{}{:02}",
+                if time.offset < 0 { '-' } else { '+' },
+                time.offset.abs() / 60
+            ),
             Element::ZoneMinute => write!(text, "{:02}", time.offset.abs() % 60),
             Element::Zone => {
                 let sign = if time.offset < 0 { '-' } else { '+' };
-                write!(text, "{sign}{:02}:{:02}", time.offset.abs() / 60, time.offset.abs() % 60)
+                write!(
+                    text,
+                    "{sign}{:02}:{:02}",
+                    time.offset.abs() / 60,
+                    time.offset.abs() % 60
+                )
             }
             Element::Punctuation(mark) => write!(text, "{mark}"),
             Element::Text(literal) => write!(text, "{literal}"),
@@ -361,13 +412,20 @@ mod tests {
     fn a_format_reads_what_it_wrote() {
         let format = "SYYYY-MM-DD\"T\"HH24:MI:SS.FF6 TZH:TZM";
         let text = "-4712-01-31T23:59:58.123456 -05:30";
-        let value = Formats::default().parse(text, format, Kind::TimestampTz).unwrap();
+        let value = Formats::default()
+            .parse(text, format, Kind::TimestampTz)
+            .unwrap();
         assert_eq!(write(&value, format).unwrap(), text);
     }
 
     #[test]
     fn a_wrong_text_is_refused_as_oracle_does() {
-        let code = |text, format| Formats::default().parse(text, format, Kind::Date).unwrap_err().code;
+        let code = |text, format| {
+            Formats::default()
+                .parse(text, format, Kind::Date)
+                .unwrap_err()
+                .code
+        };
         assert_eq!(code("2024-13-01", "YYYY-MM-DD"), 1843);
         assert_eq!(code("2024-01-01 x", "YYYY-MM-DD"), 1830);
         assert_eq!(code("2024", "YYYY-MM-DD"), 1840);

@@ -43,11 +43,19 @@ pub(crate) enum Value {
 impl Value {
     pub(crate) fn text(text: impl Into<String>) -> Self {
         let text = text.into();
-        if text.is_empty() { Self::Null } else { Self::Text(text) }
+        if text.is_empty() {
+            Self::Null
+        } else {
+            Self::Text(text)
+        }
     }
 
     pub(crate) fn raw(bytes: Vec<u8>) -> Self {
-        if bytes.is_empty() { Self::Null } else { Self::Raw(bytes) }
+        if bytes.is_empty() {
+            Self::Null
+        } else {
+            Self::Raw(bytes)
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -91,17 +99,28 @@ impl Value {
             (ValueRef::Null, _) => Some(Self::Null),
             (ValueRef::Integer(number), Kind::RowId) => Some(Self::RowId(number)),
             (ValueRef::Integer(number), _) => Some(Self::Number(Number::from(number))),
-            (ValueRef::Text(text), Kind::Clob) => String::from_utf8(text.to_vec()).ok().map(Self::Clob),
+            (ValueRef::Text(text), Kind::Clob) => {
+                String::from_utf8(text.to_vec()).ok().map(Self::Clob)
+            }
             (ValueRef::Text(text), _) => String::from_utf8(text.to_vec()).ok().map(Self::text),
             (ValueRef::Blob(bytes), kind) => Self::from_bytes(bytes, kind),
             (ValueRef::Real(_), _) => None,
         };
         value.ok_or_else(|| {
-            OraError::new(600, format!("internal error code, arguments: [{:?} as {kind:?}]", cell.data_type()))
+            OraError::new(
+                600,
+                format!(
+                    "internal error code, arguments: [{:?} as {kind:?}]",
+                    cell.data_type()
+                ),
+            )
         })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "a float was widened to be kept")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a float was widened to be kept"
+    )]
     fn from_bytes(bytes: &[u8], kind: Kind) -> Option<Self> {
         match kind {
             Kind::Number => Number::from_bytes(bytes).map(Self::Number),
@@ -128,11 +147,19 @@ fn sortable(value: f64) -> [u8; 8] {
         value
     };
     let bits = value.to_bits();
-    let turned = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    let turned = if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | 1 << 63
+    };
     turned.to_be_bytes()
 }
 
 fn unsortable(bytes: &[u8]) -> Option<f64> {
     let bits = u64::from_be_bytes(bytes.try_into().ok()?);
-    Some(f64::from_bits(if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits }))
+    Some(f64::from_bits(if bits >> 63 == 1 {
+        bits & !(1 << 63)
+    } else {
+        !bits
+    }))
 }

@@ -166,7 +166,11 @@ impl Number {
         bytes.push(if self.is_negative { !base } else { base });
         for pair in digits.chunks(2).take(PAIRS) {
             let pair = pair[0] * 10 + pair[1];
-            bytes.push(if self.is_negative { 101 - pair } else { pair + 1 });
+            bytes.push(if self.is_negative {
+                101 - pair
+            } else {
+                pair + 1
+            });
         }
         if self.is_negative && bytes.len() <= PAIRS {
             bytes.push(102);
@@ -175,7 +179,9 @@ impl Number {
     }
 
     pub(crate) fn from_f64(value: f64) -> Option<Self> {
-        value.is_finite().then(|| Self::parse(&format!("{value:e}")))?
+        value
+            .is_finite()
+            .then(|| Self::parse(&format!("{value:e}")))?
     }
 
     pub(crate) fn to_f64(&self) -> f64 {
@@ -185,7 +191,9 @@ impl Number {
     /// The integer nearest to zero, if it is one of 128 bits.
     pub(crate) fn to_i128(&self) -> Option<i128> {
         let whole = self.to_string();
-        let whole = whole.split_once('.').map_or(whole.as_str(), |(whole, _)| whole);
+        let whole = whole
+            .split_once('.')
+            .map_or(whole.as_str(), |(whole, _)| whole);
         match whole {
             "" | "-" => Some(0),
             _ => whole.parse().ok(),
@@ -204,19 +212,33 @@ impl Number {
     }
 
     pub(crate) fn add(&self, other: &Self) -> Self {
-        let (low, high) = (self.parts().0.min(other.parts().0), self.exponent.max(other.exponent));
+        let (low, high) = (
+            self.parts().0.min(other.parts().0),
+            self.exponent.max(other.exponent),
+        );
         // A digit more on the left for the carry.
         let length = usize::try_from(high - low).unwrap_or(0) + 1;
         let spread = |number: &Self| {
             let mut digits = vec![0_i32; length];
             let start = usize::try_from(high - number.exponent).unwrap_or(0) + 1;
             for (place, &digit) in digits[start.min(length)..].iter_mut().zip(&number.digits) {
-                *place = if number.is_negative { -i32::from(digit) } else { i32::from(digit) };
+                *place = if number.is_negative {
+                    -i32::from(digit)
+                } else {
+                    i32::from(digit)
+                };
             }
             digits
         };
-        let mut sum: Vec<i32> = spread(self).iter().zip(spread(other)).map(|(a, b)| a + b).collect();
-        let is_negative = sum.iter().find(|digit| **digit != 0).is_some_and(|digit| *digit < 0);
+        let mut sum: Vec<i32> = spread(self)
+            .iter()
+            .zip(spread(other))
+            .map(|(a, b)| a + b)
+            .collect();
+        let is_negative = sum
+            .iter()
+            .find(|digit| **digit != 0)
+            .is_some_and(|digit| *digit < 0);
         if is_negative {
             sum.iter_mut().for_each(|digit| *digit = -*digit);
         }
@@ -225,7 +247,10 @@ impl Number {
             sum[at] -= carry * 10;
             sum[at - 1] += carry;
         }
-        let digits = sum.iter().map(|&digit| u8::try_from(digit).unwrap_or(0)).collect();
+        let digits = sum
+            .iter()
+            .map(|&digit| u8::try_from(digit).unwrap_or(0))
+            .collect();
         Self::canonical(is_negative, digits, high + 1).rounded_to_limit()
     }
 
@@ -241,7 +266,10 @@ impl Number {
             product[at] %= 10;
             product[at - 1] += carry;
         }
-        let digits = product.iter().map(|&digit| u8::try_from(digit).unwrap_or(0)).collect();
+        let digits = product
+            .iter()
+            .map(|&digit| u8::try_from(digit).unwrap_or(0))
+            .collect();
         let is_negative = self.is_negative != other.is_negative;
         Self::canonical(is_negative, digits, self.exponent + other.exponent).rounded_to_limit()
     }
@@ -308,17 +336,28 @@ mod tests {
         assert_eq!(number("1").to_bytes(), [193, 2]);
         assert_eq!(number("-1").to_bytes(), [62, 100, 102]);
         assert_eq!(number("123.45").to_bytes(), [194, 2, 24, 46]);
-        let sorted = ["-1e20", "-100", "-99.5", "-1", "-0.001", "0", "1e-9", "0.5", "1", "9", "10", "1e125"];
+        let sorted = [
+            "-1e20", "-100", "-99.5", "-1", "-0.001", "0", "1e-9", "0.5", "1", "9", "10", "1e125",
+        ];
         let bytes: Vec<_> = sorted.iter().map(|text| number(text).to_bytes()).collect();
         assert!(bytes.is_sorted());
         for text in sorted {
-            assert_eq!(Number::from_bytes(&number(text).to_bytes()).unwrap(), number(text));
+            assert_eq!(
+                Number::from_bytes(&number(text).to_bytes()).unwrap(),
+                number(text)
+            );
         }
     }
 
     #[test]
     fn text_is_that_of_to_char() {
-        for (text, shown) in [("007.50", "7.5"), ("-0.25", "-.25"), ("1e3", "1000"), ("0.00", "0"), ("-0", "0")] {
+        for (text, shown) in [
+            ("007.50", "7.5"),
+            ("-0.25", "-.25"),
+            ("1e3", "1000"),
+            ("0.00", "0"),
+            ("-0", "0"),
+        ] {
             assert_eq!(number(text).to_string(), shown);
         }
         assert!(Number::parse("1.2.3").is_none() && Number::parse("abc").is_none());
@@ -326,7 +365,10 @@ mod tests {
 
     #[test]
     fn arithmetic_is_exact() {
-        assert_eq!(number("99999999999999999999.5").add(&number("0.5")), number("1e20"));
+        assert_eq!(
+            number("99999999999999999999.5").add(&number("0.5")),
+            number("1e20")
+        );
         assert_eq!(number("1").add(&number("-1")), Number::zero());
         assert_eq!(number("-2.5").add(&number("1")), number("-1.5"));
         assert_eq!(number("-12.5").multiply(&number("8")), number("-100"));

@@ -14,12 +14,21 @@ pub(crate) struct ColumnName<'a> {
 
 impl std::fmt::Display for ColumnName<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "\"{}\".\"{}\".\"{}\"", self.schema, self.table, self.column)
+        write!(
+            f,
+            "\"{}\".\"{}\".\"{}\"",
+            self.schema, self.table, self.column
+        )
     }
 }
 
 /// The value as a column of a type keeps it.
-pub(crate) fn store(value: Value, to: DataType, name: ColumnName<'_>, formats: &Formats) -> Result<Value> {
+pub(crate) fn store(
+    value: Value,
+    to: DataType,
+    name: ColumnName<'_>,
+    formats: &Formats,
+) -> Result<Value> {
     if let Value::Text(text) = &value
         && text.len() > TEXT_BYTES
         && matches!(to, DataType::Varchar { .. } | DataType::Char { .. })
@@ -50,8 +59,15 @@ pub(crate) fn store(value: Value, to: DataType, name: ColumnName<'_>, formats: &
         }
         (Value::Text(mut text), DataType::Char { length, in_chars }) => {
             check_length(&text, length, in_chars, name)?;
-            let has = if in_chars { text.chars().count() } else { text.len() };
-            text.extend(std::iter::repeat_n(' ', (length as usize).saturating_sub(has)));
+            let has = if in_chars {
+                text.chars().count()
+            } else {
+                text.len()
+            };
+            text.extend(std::iter::repeat_n(
+                ' ',
+                (length as usize).saturating_sub(has),
+            ));
             Ok(Value::Text(text))
         }
         (Value::Raw(bytes), DataType::Raw { length }) => {
@@ -60,7 +76,9 @@ pub(crate) fn store(value: Value, to: DataType, name: ColumnName<'_>, formats: &
             }
             Ok(Value::Raw(bytes))
         }
-        (Value::Timestamp(time), DataType::Timestamp { digits }) => Ok(Value::Timestamp(time.round(digits).check()?)),
+        (Value::Timestamp(time), DataType::Timestamp { digits }) => {
+            Ok(Value::Timestamp(time.round(digits).check()?))
+        }
         (Value::TimestampTz(time), DataType::TimestampTz { digits }) => {
             Ok(Value::TimestampTz(time.round(digits).check()?))
         }
@@ -77,7 +95,11 @@ fn limits(precision: Option<u8>, scale: Option<i8>) -> Option<(i32, i32)> {
 }
 
 fn check_length(text: &str, length: u32, in_chars: bool, name: ColumnName<'_>) -> Result<()> {
-    let actual = if in_chars { text.chars().count() } else { text.len() };
+    let actual = if in_chars {
+        text.chars().count()
+    } else {
+        text.len()
+    };
     if actual > length as usize {
         return Err(too_long(name, actual, length));
     }
@@ -96,7 +118,11 @@ mod tests {
     use super::*;
     use crate::value::Number;
 
-    const NAME: ColumnName<'static> = ColumnName { schema: "S", table: "T", column: "C" };
+    const NAME: ColumnName<'static> = ColumnName {
+        schema: "S",
+        table: "T",
+        column: "C",
+    };
 
     fn stored(value: Value, to: DataType) -> Result<Value> {
         store(value, to, NAME, &Formats::default())
@@ -105,13 +131,22 @@ mod tests {
     #[test]
     fn a_number_is_rounded_to_the_scale_and_held_to_the_precision() {
         let number = |text| Value::Number(Number::parse(text).unwrap());
-        let to = DataType::Number { precision: Some(4), scale: Some(2) };
+        let to = DataType::Number {
+            precision: Some(4),
+            scale: Some(2),
+        };
         assert_eq!(stored(number("12.345"), to), Ok(number("12.35")));
         assert_eq!(stored(number("99.995"), to).unwrap_err().code, 1438);
-        let thousands = DataType::Number { precision: Some(2), scale: Some(-3) };
+        let thousands = DataType::Number {
+            precision: Some(2),
+            scale: Some(-3),
+        };
         assert_eq!(stored(number("12499"), thousands), Ok(number("12000")));
         assert_eq!(stored(number("100000"), thousands).unwrap_err().code, 1438);
-        let small = DataType::Number { precision: Some(2), scale: Some(4) };
+        let small = DataType::Number {
+            precision: Some(2),
+            scale: Some(4),
+        };
         assert_eq!(stored(number("0.0099"), small), Ok(number("0.0099")));
         assert_eq!(stored(number("0.01"), small).unwrap_err().code, 1438);
     }
@@ -119,8 +154,24 @@ mod tests {
     #[test]
     fn lengths_are_counted_as_declared() {
         let text = Value::text("äöü");
-        assert!(stored(text.clone(), DataType::Varchar { length: 3, in_chars: true }).is_ok());
-        let error = stored(text, DataType::Varchar { length: 3, in_chars: false }).unwrap_err();
+        assert!(
+            stored(
+                text.clone(),
+                DataType::Varchar {
+                    length: 3,
+                    in_chars: true
+                }
+            )
+            .is_ok()
+        );
+        let error = stored(
+            text,
+            DataType::Varchar {
+                length: 3,
+                in_chars: false,
+            },
+        )
+        .unwrap_err();
         assert_eq!(
             error.to_string(),
             "ORA-12899: value too large for column \"S\".\"T\".\"C\" (actual: 6, maximum: 3)"

@@ -45,9 +45,20 @@ impl Kind {
 
     pub(crate) fn of_letter(letter: char) -> Option<Self> {
         let all = [
-            Self::Null, Self::Number, Self::Text, Self::Clob, Self::Raw, Self::Blob, Self::Date,
-            Self::Timestamp, Self::TimestampTz, Self::Double, Self::Float, Self::IntervalDs,
-            Self::IntervalYm, Self::RowId,
+            Self::Null,
+            Self::Number,
+            Self::Text,
+            Self::Clob,
+            Self::Raw,
+            Self::Blob,
+            Self::Date,
+            Self::Timestamp,
+            Self::TimestampTz,
+            Self::Double,
+            Self::Float,
+            Self::IntervalDs,
+            Self::IntervalYm,
+            Self::RowId,
         ];
         all.into_iter().find(|kind| kind.letter() == letter)
     }
@@ -89,21 +100,43 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DataType {
     /// Both absent: any number. A scale without a precision is `NUMBER(*, s)`.
-    Number { precision: Option<u8>, scale: Option<i8> },
+    Number {
+        precision: Option<u8>,
+        scale: Option<i8>,
+    },
     /// FLOAT(p), in binary digits.
-    FloatNumber { precision: u8 },
-    Varchar { length: u32, in_chars: bool },
-    Char { length: u32, in_chars: bool },
-    Raw { length: u32 },
+    FloatNumber {
+        precision: u8,
+    },
+    Varchar {
+        length: u32,
+        in_chars: bool,
+    },
+    Char {
+        length: u32,
+        in_chars: bool,
+    },
+    Raw {
+        length: u32,
+    },
     Clob,
     Blob,
     Date,
-    Timestamp { digits: u8 },
-    TimestampTz { digits: u8 },
+    Timestamp {
+        digits: u8,
+    },
+    TimestampTz {
+        digits: u8,
+    },
     Double,
     Float,
-    IntervalDs { days: u8, digits: u8 },
-    IntervalYm { years: u8 },
+    IntervalDs {
+        days: u8,
+        digits: u8,
+    },
+    IntervalYm {
+        years: u8,
+    },
     RowId,
 }
 
@@ -129,8 +162,14 @@ impl DataType {
     /// The type of an expression of which only the kind is known.
     pub(crate) fn of_kind(kind: Kind) -> Self {
         match kind {
-            Kind::Number => Self::Number { precision: None, scale: None },
-            Kind::Null | Kind::Text => Self::Varchar { length: 4000, in_chars: false },
+            Kind::Number => Self::Number {
+                precision: None,
+                scale: None,
+            },
+            Kind::Null | Kind::Text => Self::Varchar {
+                length: 4000,
+                in_chars: false,
+            },
             Kind::Clob => Self::Clob,
             Kind::Raw => Self::Raw { length: 2000 },
             Kind::Blob => Self::Blob,
@@ -148,14 +187,21 @@ impl DataType {
     /// As SQL declares it: what the parser reads.
     pub(crate) fn declaration(self) -> String {
         match self {
-            Self::Number { precision: None, scale: None } => "NUMBER".to_owned(),
+            Self::Number {
+                precision: None,
+                scale: None,
+            } => "NUMBER".to_owned(),
             Self::Number { precision, scale } => {
-                let precision = precision.map_or_else(|| "*".to_owned(), |digits| digits.to_string());
+                let precision =
+                    precision.map_or_else(|| "*".to_owned(), |digits| digits.to_string());
                 format!("NUMBER({precision}, {})", scale.unwrap_or(0))
             }
             Self::FloatNumber { precision } => format!("FLOAT({precision})"),
             Self::Varchar { length, in_chars } | Self::Char { length, in_chars } => {
-                format!("{self}({length} {})", if in_chars { "CHAR" } else { "BYTE" })
+                format!(
+                    "{self}({length} {})",
+                    if in_chars { "CHAR" } else { "BYTE" }
+                )
             }
             Self::Raw { length } => format!("RAW({length})"),
             Self::Timestamp { digits } => format!("TIMESTAMP({digits})"),
@@ -167,7 +213,11 @@ impl DataType {
     pub(crate) fn bytes(self) -> u32 {
         match self {
             Self::Varchar { length, in_chars } | Self::Char { length, in_chars } => {
-                if in_chars { (length * 4).min(4000) } else { length }
+                if in_chars {
+                    (length * 4).min(4000)
+                } else {
+                    length
+                }
             }
             Self::Raw { length } => length,
             Self::Number { .. } | Self::FloatNumber { .. } => 22,
@@ -200,7 +250,9 @@ impl fmt::Display for DataType {
             Self::TimestampTz { digits } => write!(f, "TIMESTAMP({digits}) WITH TIME ZONE"),
             Self::Double => f.write_str("BINARY_DOUBLE"),
             Self::Float => f.write_str("BINARY_FLOAT"),
-            Self::IntervalDs { days, digits } => write!(f, "INTERVAL DAY({days}) TO SECOND({digits})"),
+            Self::IntervalDs { days, digits } => {
+                write!(f, "INTERVAL DAY({days}) TO SECOND({digits})")
+            }
             Self::IntervalYm { years } => write!(f, "INTERVAL YEAR({years}) TO MONTH"),
             Self::RowId => f.write_str("ROWID"),
         }
