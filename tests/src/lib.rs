@@ -1,9 +1,10 @@
 //! The harness of tahr's tests on real servers.
 //!
 //! A test asks for what it needs and gets something of its own: a [`Database`] on the run's shared
-//! [`Postgres`] (or a whole server, to stop and kill), a [`RedisDatabase`], a [`MariaDatabase`], an
-//! [`Engine`] that runs the real `tahr` program in a folder of its own. All of it is gone when the test ends, and when
-//! the run ends, however it ends: see [`Run`].
+//! [`Postgres`] (or a whole server, to stop and kill), a [`RedisDatabase`], a [`MariaDatabase`], a
+//! [`MongoDatabase`], an [`OracleStandIn`], an [`Engine`] that runs the real `tahr` program in a folder
+//! of its own. All of it is gone when the test ends, and when the run ends, however it ends: see
+//! [`Run`].
 //!
 //! A [`Scripted`] target misbehaves as it is told and shows all that it was given.
 //!
@@ -26,6 +27,7 @@ mod database;
 mod engine;
 mod mariadb;
 mod mongodb;
+mod oracle;
 mod postgres;
 mod process;
 mod proxy;
@@ -43,6 +45,7 @@ pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
 pub use crate::mariadb::{MariaDatabase, MariaDb};
 pub use crate::mongodb::{MongoDatabase, Mongod};
+pub use crate::oracle::OracleStandIn;
 pub use crate::postgres::Postgres;
 pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::database::{Database, Row};
 use crate::mongodb::MongoDatabase;
+use crate::oracle::OracleStandIn;
 use crate::redis::RedisDatabase;
 
 /// How many differences a report shows.
@@ -68,6 +69,12 @@ impl Rows {
         fields: &[&str],
     ) -> Result<Self, String> {
         database.rows(collection, fields).map(Self::new)
+    }
+
+    /// What a query on an Oracle database answers, or the server's error, as the `oracle` crate writes
+    /// it.
+    pub fn oracle(database: &OracleStandIn, query: &str) -> Result<Self, String> {
+        database.try_query(query).map(Self::new)
     }
 
     /// How many rows there are.
