@@ -22,6 +22,7 @@
 
 mod database;
 mod engine;
+mod maria_database;
 mod mariadb;
 mod postgres;
 mod process;
@@ -37,7 +38,8 @@ mod wait;
 
 pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
-pub use crate::mariadb::{MariaDatabase, MariaDb};
+pub use crate::maria_database::MariaDatabase;
+pub use crate::mariadb::MariaDb;
 pub use crate::postgres::Postgres;
 pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;
