@@ -31,7 +31,7 @@ pub(crate) fn code(error: &Error) -> u16 {
 pub(crate) fn explain(error: &Error, doing: &str) -> WriteError {
     match error {
         Error::Server(error) => explain_server(error, doing),
-        Error::Url(error) => WriteError::rejected(format!("option url: {error}"))
+        Error::Url(error) => WriteError::options(format!("option url: {error}"))
             .hint("url = \"mysql://user:password@host:3306/database\""),
         Error::Driver(
             error @ (DriverError::NoClientSslFlagFromServer

@@ -123,6 +123,10 @@ impl Address {
     /// Ends the session where it still is the one that was meant. Where the server can't be reached it
     /// notices by itself.
     async fn end_session(&self) {
+        // Over a Unix socket nothing but a number tells sessions apart, and numbers come again.
+        if !self.host.contains(':') {
+            return;
+        }
         let end = async {
             let mut conn = Conn::new(self.opts.clone()).await?;
             let find = format!(
@@ -197,15 +201,15 @@ impl Session {
 fn opts(options: &Options) -> Result<Opts, WriteError> {
     let hint = "url = \"mysql://user:password@host:3306/database\"";
     let opts = Opts::from_url(&options.url)
-        .map_err(|error| WriteError::rejected(format!("option url: {error}")).hint(hint))?;
+        .map_err(|error| WriteError::options(format!("option url: {error}")).hint(hint))?;
     if opts.db_name().is_none_or(str::is_empty) {
-        return Err(WriteError::rejected("option url names no database").hint(hint));
+        return Err(WriteError::options("option url names no database").hint(hint));
     }
     let ssl = opts.ssl_opts().cloned();
     let files = [&options.ca_file, &options.cert_file, &options.key_file];
     if ssl.is_none() && files.iter().any(|file| file.is_some()) {
         let fault = "certificates are of no use without TLS";
-        return Err(WriteError::rejected(fault).hint("add `?require_ssl=true` to `url`"));
+        return Err(WriteError::options(fault).hint("add `?require_ssl=true` to `url`"));
     }
     let identity = match (&options.cert_file, &options.key_file) {
         (Some(cert), Some(key)) => {
@@ -214,7 +218,7 @@ fn opts(options: &Options) -> Result<Opts, WriteError> {
         (None, None) => None,
         _ => {
             return Err(
-                WriteError::rejected("of cert_file and key_file one is missing")
+                WriteError::options("of cert_file and key_file one is missing")
                     .hint("set both, or none"),
             );
         }

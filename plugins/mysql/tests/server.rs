@@ -157,6 +157,32 @@ fn statements_keep_below_what_the_server_takes_and_a_longer_row_is_refused() {
         )
         .build();
     f.write(&batch);
+    // One that fits by itself only, behind others.
+    let (less, more) = ("l".repeat(400_000), "m".repeat(700_000));
+    let mut batch = f.next();
+    for id in ["1", "2", "3"] {
+        batch = batch.insert(&items, [&format!("7{id}"), "less", &less]);
+        batch = batch.insert(&items, [&format!("8{id}"), "more", &more]);
+        batch = batch.update(&items, [Cell::Text(id), Cell::Text(&less), Cell::Unchanged]);
+        batch = batch.update(&items, [Cell::Text(id), Cell::Text(&more), Cell::Unchanged]);
+    }
+    f.write(&batch.build());
+    let lengths = "SELECT name, LENGTH(notes) FROM items WHERE id BETWEEN 70 AND 90 ORDER BY id";
+    let expected = ["less|400000"; 3].into_iter().chain(["more|700000"; 3]);
+    assert_eq!(f.lines(lengths), expected.collect::<Vec<_>>());
+    let lengths = "SELECT LENGTH(name) FROM items WHERE id BETWEEN 1 AND 3";
+    assert_eq!(f.lines(lengths), ["700000"; 3]);
+    let log = relation("public.log").column("line", "text").full().build();
+    f.writer.prepare(&log).unwrap();
+    let batch = f
+        .next()
+        .insert(&log, [less.as_str()])
+        .insert(&log, [more.as_str()])
+        .update_full(&log, [less.as_str()], ["was less"])
+        .delete_full(&log, [more.as_str()])
+        .build();
+    f.write(&batch);
+    assert_eq!(f.lines("SELECT line FROM log"), ["was less"]);
     let huge = "y".repeat(1_200_000);
     let batch = f.next().insert(&items, ["5000", "a", &huge]).build();
     let error = f.rejected(&batch);
