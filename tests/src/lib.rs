@@ -25,6 +25,7 @@
 mod bson;
 mod database;
 mod engine;
+mod maria_database;
 mod mariadb;
 mod mongodb;
 mod oracle;
@@ -43,7 +44,8 @@ mod wait;
 pub use crate::bson::bson_text;
 pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
-pub use crate::mariadb::{MariaDatabase, MariaDb};
+pub use crate::maria_database::MariaDatabase;
+pub use crate::mariadb::MariaDb;
 pub use crate::mongodb::{MongoDatabase, Mongod};
 pub use crate::oracle::OracleStandIn;
 pub use crate::postgres::Postgres;

@@ -52,7 +52,9 @@ impl Rows {
     /// What a query on MySQL or MariaDB answers, or the server's error. Bytes are written as PostgreSQL
     /// writes them, in hex.
     pub async fn mysql(url: &str, query: &str) -> Result<Self, String> {
-        crate::mariadb::query(url, query).await.map(Self::new)
+        crate::maria_database::query(url, query)
+            .await
+            .map(Self::new)
     }
 
     /// The hashes whose keys start with `prefix`, with the named fields in this order; an absent

@@ -18,6 +18,7 @@ mod kills;
 mod large_transactions;
 mod moved_checkpoints;
 mod moved_keys;
+mod mysql_targets;
 mod names;
 mod partitions;
 mod plugins_appear;

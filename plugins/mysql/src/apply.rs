@@ -4,8 +4,9 @@ use tahr_plugin_api::{Op, Row};
 
 use crate::{
     error::DUPLICATE,
+    failure::{Expect, Failure, What},
     plan::{Item, Mode, Step},
-    script::{Expect, Failure, Kind, Script, What},
+    script::{Kind, Script},
     session::Session,
     statements::{put_delete, put_row, put_update, put_where, sets},
 };

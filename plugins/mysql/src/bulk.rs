@@ -4,8 +4,9 @@ use tahr_plugin_api::compaction::{Compacted, Put, compact};
 
 use crate::{
     apply::Applier,
+    failure::{Expect, Failure},
     plan::Item,
-    script::{Expect, Failure, Kind},
+    script::Kind,
     statements::{put_update, put_where},
 };
 

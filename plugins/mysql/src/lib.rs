@@ -21,6 +21,7 @@ mod check;
 mod checkpoint;
 mod columns;
 mod error;
+mod failure;
 mod holds;
 mod load;
 mod load_data;

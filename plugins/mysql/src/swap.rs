@@ -11,8 +11,8 @@ use tahr_plugin_api::{Op, compaction::Key};
 
 use crate::{
     apply::Applier,
+    failure::{Expect, Failure, What},
     plan::Item,
-    script::{Expect, Failure, What},
     statements::{put_delete, put_where},
     value::put,
 };

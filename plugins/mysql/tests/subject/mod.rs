@@ -1,5 +1,8 @@
 //! A database of the shared test server as a target, seen from outside.
 
+#[allow(dead_code, reason = "each test file uses some")]
+pub(crate) mod fixture;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
