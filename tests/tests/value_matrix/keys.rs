@@ -22,6 +22,9 @@ const KEYS: usize = 24;
 /// Where an index entry would get too long for PostgreSQL, the literal is far longer than this.
 const LONGEST: usize = 1000;
 
+/// Longest key that every target takes, as PostgreSQL prints it.
+const PRINTED: usize = 700;
+
 /// Equal values of one type that print differently.
 const SPELLINGS: &[(&str, &str, &str)] = &[
     ("numeric", "1.0", "1.00"),
@@ -109,7 +112,8 @@ impl KeyTable {
     fn insert(&mut self, id: usize, key: &str) {
         self.note(id, key);
         self.statements.push(format!(
-            "INSERT INTO {} VALUES ({id}, {key}, 'new') ON CONFLICT DO NOTHING",
+            "INSERT INTO {} SELECT {id}, k, 'new' FROM (SELECT {key} AS k) AS one \
+             WHERE length(k::text) <= {PRINTED} ON CONFLICT DO NOTHING",
             self.name
         ));
     }
@@ -123,6 +127,7 @@ impl KeyTable {
         self.note(id, key);
         self.change(&format!(
             "UPDATE TABLE SET k = {key}, v = 'moved' WHERE id = {id} \
+             AND length(({key})::text) <= {PRINTED} \
              AND NOT EXISTS (SELECT FROM TABLE WHERE k = {key})"
         ));
     }
