@@ -23,7 +23,7 @@ pub(crate) fn load(folder: Option<&Path>) -> Result<(), WriteError> {
                 Some(folder) => folder.display().to_string(),
                 None => "where the system's loader found it".to_owned(),
             };
-            return Err(WriteError::rejected(format!(
+            return Err(WriteError::options(format!(
                 "Oracle's client library is loaded already: {known}"
             ))
             .hint(
@@ -36,7 +36,7 @@ pub(crate) fn load(folder: Option<&Path>) -> Result<(), WriteError> {
     let doing = "load Oracle's client library";
     if let Some(folder) = folder {
         if !folder.is_dir() {
-            return Err(WriteError::rejected(format!(
+            return Err(WriteError::options(format!(
                 "`client_dir` {} is no folder",
                 folder.display()
             ))

@@ -95,12 +95,12 @@ const HOW: &str = "connect = \"//host:1521/service\", user = \"tahr\", password 
 impl Options {
     /// Where to connect.
     pub(crate) fn address(&self) -> Result<Address, WriteError> {
-        let wrong = |what: &str| Err(WriteError::rejected(what).hint(HOW));
+        let wrong = |what: &str| Err(WriteError::options(what).hint(HOW));
         let part = |option: &Option<String>| option.clone().unwrap_or_default();
         let address = match (&self.url, &self.connect) {
             (Some(url), None) if self.user.is_none() && self.password.is_none() => parse(url)
                 .ok_or_else(|| {
-                    WriteError::rejected("`url` is no oracle:// address of a service").hint(HOW)
+                    WriteError::options("`url` is no oracle:// address of a service").hint(HOW)
                 })?,
             (Some(_), _) => {
                 return wrong("`url` says all that `connect`, `user` and `password` say");
@@ -118,11 +118,11 @@ impl Options {
         if let Some(bytes) = self.max_identifier
             && !(30..=128).contains(&bytes)
         {
-            return Err(WriteError::rejected("`max_identifier` is 30 to 128"));
+            return Err(WriteError::options("`max_identifier` is 30 to 128"));
         }
         if self.empty_text == EmptyText::Sentinel(String::new()) {
             return Err(
-                WriteError::rejected("the sentinel of `empty_text` is empty itself")
+                WriteError::options("the sentinel of `empty_text` is empty itself")
                     .hint("empty_text = { sentinel = \"\u{2205}\" }"),
             );
         }
