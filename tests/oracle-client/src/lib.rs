@@ -28,7 +28,8 @@
 //! | `x.version` | the server's version, as `12.1.0.2.0`; below 12.2 names end at 30 bytes |
 //! | `x.faults` | errors to come: see [`faults`] |
 //!
-//! One user exists, `tahr` with the password `stand-in`.
+//! A session that waits for another's transaction gives up with ORA-00054 after 20 seconds, or the
+//! milliseconds in `TAHR_ORACLE_LOCK_WAIT_MS`. One user exists, `tahr` with the password `stand-in`.
 //!
 //! A C library can't be written without `unsafe`; all of it is in `oci`.
 #![deny(unsafe_code)]

@@ -5,7 +5,7 @@
 //! tells sessions when to read it again.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -116,7 +116,7 @@ impl Table {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     version: i64,
-    tables: HashMap<String, Rc<Table>>,
+    tables: HashMap<String, Arc<Table>>,
 }
 
 /// Makes the catalog's tables in a new file.
@@ -147,25 +147,29 @@ impl Catalog {
     }
 
     /// A table, or ORA-00942.
-    pub(crate) fn table(&mut self, connection: &Connection, name: &TableName) -> Result<Rc<Table>> {
+    pub(crate) fn table(
+        &mut self,
+        connection: &Connection,
+        name: &TableName,
+    ) -> Result<Arc<Table>> {
         let missing = || OraError::new(942, "table or view does not exist");
         if name.schema.as_ref().is_some_and(|schema| schema != SCHEMA) {
             return Err(missing());
         }
         if let Some(table) = self.tables.get(&name.name) {
-            return Ok(Rc::clone(table));
+            return Ok(Arc::clone(table));
         }
         let id: Option<i64> = connection
             .prepare_cached("SELECT id FROM ora_tables WHERE name = ?")?
             .query_row([&name.name], |row| row.get(0))
             .optional()?;
-        let table = Rc::new(load(connection, id.ok_or_else(missing)?, &name.name)?);
-        self.tables.insert(name.name.clone(), Rc::clone(&table));
+        let table = Arc::new(load(connection, id.ok_or_else(missing)?, &name.name)?);
+        self.tables.insert(name.name.clone(), Arc::clone(&table));
         Ok(table)
     }
 
     /// A table by its number.
-    pub(crate) fn table_by_id(&mut self, connection: &Connection, id: i64) -> Result<Rc<Table>> {
+    pub(crate) fn table_by_id(&mut self, connection: &Connection, id: i64) -> Result<Arc<Table>> {
         let name = connection
             .prepare_cached("SELECT name FROM ora_tables WHERE id = ?")?
             .query_row([id], |row| row.get(0))?;
@@ -177,7 +181,7 @@ impl Catalog {
         &mut self,
         connection: &Connection,
         table: &Table,
-    ) -> Result<Vec<Rc<Table>>> {
+    ) -> Result<Vec<Arc<Table>>> {
         let ids: Vec<i64> = connection
             .prepare_cached("SELECT DISTINCT table_id FROM ora_constraints WHERE other_table = ?")?
             .query_map([table.id], |row| row.get(0))?

@@ -1,6 +1,6 @@
 //! INSERT, UPDATE and DELETE: planned once for an execution, run once for each row of binds.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::catalog::Table;
 use super::merge::MergePlan;
@@ -20,13 +20,13 @@ use crate::value::{Kind, Value};
 pub(crate) enum Change {
     Insert(InsertPlan),
     Update(UpdatePlan),
-    Delete { table: Rc<Table>, reading: Reading },
+    Delete { table: Arc<Table>, reading: Reading },
     Merge(Box<MergePlan>),
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct InsertPlan {
-    pub(super) table: Rc<Table>,
+    pub(super) table: Arc<Table>,
     pub(super) targets: Vec<usize>,
     pub(super) inputs: Vec<Input>,
     /// Absent where all values are at hand.
@@ -35,7 +35,7 @@ pub(crate) struct InsertPlan {
 
 #[derive(Debug, Clone)]
 pub(crate) struct UpdatePlan {
-    pub(super) table: Rc<Table>,
+    pub(super) table: Arc<Table>,
     pub(super) targets: Vec<usize>,
     pub(super) inputs: Vec<Input>,
     /// Row numbers, then what is computed.
@@ -177,7 +177,7 @@ pub(super) fn row_number(row: &[Value]) -> Result<i64> {
 impl InsertPlan {
     pub(super) fn values(
         translator: &mut Translator<'_>,
-        table: Rc<Table>,
+        table: Arc<Table>,
         columns: &[Name],
         values: &[Option<Expr>],
         binds: &[BindShape],
@@ -206,7 +206,7 @@ impl InsertPlan {
 
     fn query(
         translator: &mut Translator<'_>,
-        table: Rc<Table>,
+        table: Arc<Table>,
         columns: &[Name],
         query: &Query,
     ) -> Result<Self> {
@@ -257,7 +257,7 @@ impl InsertPlan {
 impl UpdatePlan {
     fn new(
         translator: &mut Translator<'_>,
-        table: Rc<Table>,
+        table: Arc<Table>,
         alias: Option<&Name>,
         set: &[Assignment],
         condition: Option<&Expr>,

@@ -1,7 +1,7 @@
 //! MERGE.
 
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::catalog::Table;
 use super::change::{InsertPlan, UpdatePlan, reading, row_number};
@@ -16,7 +16,7 @@ use crate::value::{Kind, Value};
 /// A MERGE, ready to run.
 #[derive(Debug, Clone)]
 pub(crate) struct MergePlan {
-    table: Rc<Table>,
+    table: Arc<Table>,
     /// The rows of the source.
     source: Reading,
     /// The rows of the table that one of them matches.
@@ -150,7 +150,7 @@ impl MergePlan {
 impl MergeUpdatePlan {
     fn new(
         translator: &mut Translator<'_>,
-        table: &Rc<Table>,
+        table: &Arc<Table>,
         update: &MergeUpdate,
         row: &str,
     ) -> Result<Self> {
@@ -176,7 +176,7 @@ impl MergeUpdatePlan {
             None => None,
         };
         let update = UpdatePlan {
-            table: Rc::clone(table),
+            table: Arc::clone(table),
             targets,
             inputs,
             reading: of_row,
@@ -199,12 +199,12 @@ impl MergeUpdatePlan {
 impl MergeInsertPlan {
     fn new(
         translator: &mut Translator<'_>,
-        table: &Rc<Table>,
+        table: &Arc<Table>,
         insert: &MergeInsert,
     ) -> Result<Self> {
         let plan = InsertPlan::values(
             translator,
-            Rc::clone(table),
+            Arc::clone(table),
             &insert.columns,
             &insert.values,
             &[],

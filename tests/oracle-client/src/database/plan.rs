@@ -1,7 +1,7 @@
 //! How a statement that changes rows runs: what it reads, and where the values of its columns come
 //! from.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -166,7 +166,7 @@ pub(crate) fn assignments(
 }
 
 /// A source that is the table itself, under the alias `t` of SQLite's.
-pub(crate) fn own_source(table: &Rc<Table>, alias: Option<&Name>) -> Source {
+pub(crate) fn own_source(table: &Arc<Table>, alias: Option<&Name>) -> Source {
     Source::table(table, alias, "t")
 }
 

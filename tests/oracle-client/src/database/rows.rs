@@ -1,6 +1,6 @@
 //! Writing single rows: defaults, types, NOT NULL, CHECK, unique and foreign keys.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rusqlite::{Connection, params_from_iter};
 
@@ -188,7 +188,7 @@ impl Rows<'_> {
             let mut translator = Translator::new(self.connection, self.catalog, &[], self.version);
             translator
                 .scopes
-                .enter(vec![Source::table(&Rc::new(table.clone()), None, "t")]);
+                .enter(vec![Source::table(&Arc::new(table.clone()), None, "t")]);
             let sql = translator.condition(&condition)?;
             let (sql, params) = (
                 format!(

@@ -1,6 +1,6 @@
 //! What names mean at a place of a statement.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::catalog::Table;
 use crate::error::{OraError, Result};
@@ -29,7 +29,7 @@ pub(crate) struct Source {
 
 impl Source {
     /// A table under an alias of SQLite's.
-    pub(crate) fn table(table: &Rc<Table>, alias: Option<&Name>, sqlite: &str) -> Self {
+    pub(crate) fn table(table: &Arc<Table>, alias: Option<&Name>, sqlite: &str) -> Self {
         let columns = table.columns.iter().map(|column| Visible {
             name: column.name.clone(),
             data_type: column.data_type,

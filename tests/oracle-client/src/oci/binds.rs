@@ -233,7 +233,7 @@ impl Arguments {
             return Err(OraError::new(1036, "illegal variable name/number").into());
         }
         self.bind.shape()?;
-        let made = Handle::new(Object::Bind(Mutex::new(self.bind)));
+        let made = Handle::make(Object::Bind(Mutex::new(self.bind)));
         statement.keep_bind(&positions, made.expose_provenance());
         // SAFETY: the caller has room for a pointer.
         unsafe { self.handle.write(made) };

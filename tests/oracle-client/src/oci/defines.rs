@@ -165,14 +165,14 @@ unsafe fn write(code: u16, to: *mut c_void, value: Value) -> Result<(), OraError
                 *time_at(descriptor()).map_err(invalid)? = time;
             }
             (189 | 190, Value::Interval(interval)) => {
-                *interval_at(descriptor()).map_err(invalid)? = interval
+                *interval_at(descriptor()).map_err(invalid)? = interval;
             }
             (104, Value::RowId(row)) => *row_at(descriptor()).map_err(invalid)? = row,
             (112, Value::Clob(text)) => {
-                *lob_at(descriptor()).map_err(invalid)? = Lob::stored_text(text)
+                *lob_at(descriptor()).map_err(invalid)? = Lob::stored_text(text);
             }
             (113, Value::Blob(bytes)) => {
-                *lob_at(descriptor()).map_err(invalid)? = Lob::stored_bytes(bytes)
+                *lob_at(descriptor()).map_err(invalid)? = Lob::stored_bytes(bytes);
             }
             (code, _) => return Err(unsupported(code)),
         }
@@ -212,7 +212,7 @@ unsafe fn put_date(to: *mut c_void, date: DateTime) {
     // SAFETY: by the caller's word.
     unsafe {
         to.cast::<u8>()
-            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
     };
 }
 
@@ -298,7 +298,7 @@ pub unsafe extern "C" fn OCIDefineByPos2(
             return_codes,
             callback: None,
         };
-        let made = Handle::new(Object::Define(Mutex::new(define)));
+        let made = Handle::make(Object::Define(Mutex::new(define)));
         statement.keep_define(at, made.expose_provenance());
         // SAFETY: the caller has room for a pointer.
         unsafe { handle.write(made) };

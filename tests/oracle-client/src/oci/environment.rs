@@ -1,7 +1,7 @@
 //! Environments, allocation, errors, and character sets: there is one, AL32UTF8.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::handle::{ErrorState, Failure, Handle, NO_DATA, Object, SUCCESS, answer, error_at};
 use super::lobs::Lob;
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn OCIEnvNlsCreate(
     _ncharset: u16,
 ) -> c_int {
     // SAFETY: the caller has room for a pointer.
-    unsafe { environment.write(Handle::new(Object::Environment)) };
+    unsafe { environment.write(Handle::make(Object::Environment)) };
     SUCCESS
 }
 
@@ -73,7 +73,7 @@ fn allocate(to: *mut *mut c_void, kind: u32) -> c_int {
         return -1;
     };
     // SAFETY: the caller has room for a pointer.
-    unsafe { to.write(Handle::new(object)) };
+    unsafe { to.write(Handle::make(object)) };
     SUCCESS
 }
 
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn OCIArrayDescriptorAlloc(
     unsafe {
         Handle::new_group(descriptors, count, || {
             object_of(kind).unwrap_or(Object::Nothing)
-        })
+        });
     };
     SUCCESS
 }
@@ -206,7 +206,7 @@ pub unsafe extern "C" fn OCIParamGet(
             let column =
                 column.ok_or_else(|| OraError::new(24334, "no descriptor for this position"))?;
             // SAFETY: the caller has room for a pointer.
-            unsafe { parameter.write(Handle::new(Object::Column(column.clone()))) };
+            unsafe { parameter.write(Handle::make(Object::Column(Arc::clone(column)))) };
             return Ok(SUCCESS);
         }
         let (row, error) = {

@@ -30,6 +30,10 @@ pub(super) struct Handle {
     group: Vec<*mut c_void>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a statement is what most handles are"
+)]
 pub(super) enum Object {
     Environment,
     Error(Mutex<ErrorState>),
@@ -76,7 +80,7 @@ impl From<OraError> for Failure {
 }
 
 impl Handle {
-    pub(super) fn new(object: Object) -> *mut c_void {
+    pub(super) fn make(object: Object) -> *mut c_void {
         Box::into_raw(Box::new(Self {
             tag: TAG,
             object,
@@ -90,7 +94,7 @@ impl Handle {
     /// # Safety
     /// `first` has room for `count` pointers.
     pub(super) unsafe fn new_group(first: *mut *mut c_void, count: u32, make: impl Fn() -> Object) {
-        let group: Vec<_> = (0..count).map(|_| Self::new(make())).collect();
+        let group: Vec<_> = (0..count).map(|_| Self::make(make())).collect();
         for (at, handle) in group.iter().enumerate() {
             // SAFETY: the caller has room for all.
             unsafe { first.add(at).write(*handle) };

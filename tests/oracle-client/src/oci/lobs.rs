@@ -81,9 +81,8 @@ fn invalid() -> OraError {
 
 /// The byte at which a character begins, or the end.
 fn byte_of(text: &str, char: usize) -> usize {
-    text.char_indices()
-        .nth(char)
-        .map_or(text.len(), |(at, _)| at)
+    let found = text.char_indices().nth(char);
+    found.map_or(text.len(), |(at, _)| at)
 }
 
 /// Makes a call on a LOB.

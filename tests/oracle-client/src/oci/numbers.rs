@@ -104,7 +104,7 @@ pub unsafe extern "C" fn OCINumberToReal(
         unsafe {
             value
                 .cast::<f64>()
-                .write_unaligned(number_at(number)?.to_f64())
+                .write_unaligned(number_at(number)?.to_f64());
         };
         Ok(SUCCESS)
     };

@@ -154,7 +154,7 @@ pub unsafe extern "C" fn OCIStmtPrepare2(
         prepared.shared = Some(shared);
         prepared.outline = outline(&sql);
         prepared.sql = sql;
-        let handle = Handle::new(Object::Statement(std::sync::Mutex::new(prepared)));
+        let handle = Handle::make(Object::Statement(std::sync::Mutex::new(prepared)));
         // SAFETY: the caller has room for a pointer.
         unsafe { statement.write(handle) };
         Ok(SUCCESS)

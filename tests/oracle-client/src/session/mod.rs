@@ -166,8 +166,6 @@ impl Session {
         if error.is_fatal {
             let _nothing_to_undo = self.undo();
             self.dead = Some(error.clone());
-        } else if error.code == 60 && self.in_transaction {
-            // Oracle undoes the statement only; the transaction is the user's to end.
         }
     }
 

@@ -152,15 +152,15 @@ impl Parser<'_> {
             }
             self.symbol(")")?;
         }
-        while !is_list {
+        // One comparison, or several that all must hold.
+        let mut has_more = !is_list;
+        while has_more {
             self.word("SQLCODE")?;
             if !self.takes("!=") {
                 self.symbol("<>")?;
             }
             passing.push(i32::try_from(-self.integer()?).unwrap_or(0));
-            if !self.takes_word("AND") {
-                break;
-            }
+            has_more = self.takes_word("AND");
         }
         for word in ["THEN", "RAISE"] {
             self.word(word)?;

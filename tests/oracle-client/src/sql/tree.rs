@@ -35,50 +35,50 @@ pub(crate) enum Expr {
     CountAll,
     Call {
         name: Name,
-        args: Vec<Expr>,
+        args: Vec<Self>,
     },
-    Negate(Box<Expr>),
+    Negate(Box<Self>),
     Arithmetic {
         operator: char,
-        left: Box<Expr>,
-        right: Box<Expr>,
+        left: Box<Self>,
+        right: Box<Self>,
     },
-    Concat(Box<Expr>, Box<Expr>),
+    Concat(Box<Self>, Box<Self>),
     Compare {
         operator: &'static str,
-        left: Box<Expr>,
-        right: Box<Expr>,
+        left: Box<Self>,
+        right: Box<Self>,
     },
-    And(Box<Expr>, Box<Expr>),
-    Or(Box<Expr>, Box<Expr>),
-    Not(Box<Expr>),
-    IsNull(Box<Expr>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+    Not(Box<Self>),
+    IsNull(Box<Self>),
     In {
-        value: Box<Expr>,
-        list: Vec<Expr>,
+        value: Box<Self>,
+        list: Vec<Self>,
     },
     InQuery {
-        value: Box<Expr>,
+        value: Box<Self>,
         query: Box<Query>,
     },
     Between {
-        value: Box<Expr>,
-        low: Box<Expr>,
-        high: Box<Expr>,
+        value: Box<Self>,
+        low: Box<Self>,
+        high: Box<Self>,
     },
     Like {
-        value: Box<Expr>,
-        pattern: Box<Expr>,
-        escape: Option<Box<Expr>>,
+        value: Box<Self>,
+        pattern: Box<Self>,
+        escape: Option<Box<Self>>,
     },
     Exists(Box<Query>),
     Query(Box<Query>),
     Case {
-        branches: Vec<(Expr, Expr)>,
-        otherwise: Option<Box<Expr>>,
+        branches: Vec<(Self, Self)>,
+        otherwise: Option<Box<Self>>,
     },
     Cast {
-        value: Box<Expr>,
+        value: Box<Self>,
         to: DataType,
     },
 }
@@ -95,7 +95,7 @@ pub(crate) struct Query {
     pub(crate) limit: Option<Expr>,
     pub(crate) is_for_update: bool,
     /// UNION ALL with more.
-    pub(crate) and: Option<Box<Query>>,
+    pub(crate) and: Option<Box<Self>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -196,7 +196,7 @@ pub(crate) enum Constraint {
         table: TableName,
         others: Vec<Name>,
     },
-    /// Kept, and not enforced.
+    /// Kept as text, and enforced when a row is written.
     Check(String),
 }
 
@@ -280,7 +280,7 @@ pub(crate) enum Block {
     Null,
     /// `BEGIN … EXCEPTION WHEN OTHERS THEN IF SQLCODE != n THEN RAISE; END IF; END`: codes that pass.
     Guarded {
-        body: Vec<Block>,
+        body: Vec<Self>,
         passing: Vec<i32>,
     },
 }

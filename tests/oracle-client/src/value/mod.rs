@@ -6,6 +6,7 @@
 
 mod convert;
 mod datetime;
+mod elements;
 mod format;
 mod number;
 mod store;
