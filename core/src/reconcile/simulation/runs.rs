@@ -69,7 +69,7 @@ pub(crate) fn run(kind: Kind, first: u64, count: u64) -> Result<Tally, Box<Failu
 }
 
 /// Tries fewer steps, sources, keys and disturbances, one after the other, as long as it fails.
-fn shrink(seed: u64, mut settings: Settings) -> Option<(Settings, String)> {
+pub(crate) fn shrink(seed: u64, mut settings: Settings) -> Option<(Settings, String)> {
     let smaller: [fn(&mut Settings); 9] = [
         |s| s.steps /= 2,
         |s| s.steps = s.steps.saturating_sub(1),

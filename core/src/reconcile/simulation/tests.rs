@@ -1,6 +1,6 @@
 //! The simulation in the test suite: every strategy, and every rule taken away.
 
-use super::{History, Kind, Settings, Topology, Triggers, run};
+use super::{History, Kind, Settings, Topology, Triggers, run, runs::shrink};
 use crate::reconcile::Mutation;
 
 /// Histories of one strategy.
@@ -123,6 +123,16 @@ fn every_rule_is_needed() {
         Kind::Latest,
         between(Topology::Chain),
     );
+}
+
+#[test]
+fn a_history_that_fails_is_made_smaller_and_fails_again() {
+    let seed = fails_without(Mutation::OwnIsLocal, Kind::Latest, |_| ()).expect("a failure");
+    let mut settings = Settings::of(seed, Kind::Latest);
+    settings.broken = Some(Mutation::OwnIsLocal);
+    let (smaller, error) = shrink(seed, settings).expect("a smaller failure");
+    assert!(smaller.steps < settings.steps);
+    assert_eq!(super::replay(seed, smaller).err(), Some(error));
 }
 
 #[test]
