@@ -143,19 +143,18 @@ fn describe_shows_every_option_with_its_type_and_default() {
     fs::copy(built("libtahr_sqlite.so"), folder.join("libtahr_sqlite.so")).expect("copy a plugin");
     let described = engine.tahr(&["plugins", "describe", "sqlite"]);
     described.assert_success();
+    // The columns of the rules are as wide as they need to be.
+    let words: Vec<&str> = described.stdout.split_whitespace().collect();
+    let shown = words.join(" ");
     for expected in [
         "path: string, required",
         "The database file.",
         "create_tables: boolean, default true",
         "synchronous: \"full\" or \"normal\" or \"off\", default \"full\"",
         "takes tables without a key",
-        "real, double precision            REAL     the number, Infinity included; NaN",
+        "real, double precision REAL the number, Infinity included; NaN",
     ] {
-        assert!(
-            described.stdout.contains(expected),
-            "{expected}: {}",
-            described.stdout
-        );
+        assert!(shown.contains(expected), "{expected}: {}", described.stdout);
     }
     let unknown = engine.tahr(&["plugins", "describe", "sqlit"]);
     unknown.assert_code(2);

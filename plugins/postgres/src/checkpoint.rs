@@ -62,7 +62,7 @@ impl CheckpointRows {
         }
         let created = match client.batch_execute(CREATE).await {
             // Another lane has made it at the same moment.
-            Err(error) if matches!(code(&error), "23505" | "42P07") => Ok(()),
+            Err(error) if matches!(code(&error), "23505" | "42P07" | "42710") => Ok(()),
             created => created,
         };
         created.map_err(|error| {
