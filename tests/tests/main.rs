@@ -9,6 +9,7 @@ mod copying;
 mod ddl;
 mod documents;
 mod drop_leaves_nothing;
+mod every_target;
 mod failing_writers;
 mod full_disks;
 mod harness;
