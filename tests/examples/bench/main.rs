@@ -4,7 +4,7 @@
 //!
 //! - backlog: one transaction of a million inserted rows, decoded by `pg_recvlogical` and then
 //!   brought into each target by an engine that starts with all of it waiting; and the most
-//!   memory that the engine held;
+//!   memory that the engine held; for MariaDB and MongoDB also the same rows sent by a bare client;
 //! - latency: from a commit on an idle source to the row in Redis.
 
 #![allow(clippy::print_stdout, reason = "it prints its measurements")]
@@ -13,11 +13,18 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tahr_tests::{Database, Engine, Postgres, Redis, eventually};
+use tahr_tests::{Database, Engine, MariaDb, Mongod, Postgres, Redis, eventually};
+
+mod bare;
 
 const ROWS: u32 = 1_000_000;
 const SAMPLES: usize = 200;
-const TARGETS: [&str; 3] = ["sqlite", "redis", "postgres"];
+/// A server of the usual size, not one of the many that tests start.
+const MARIADB: &[(&str, &str)] = &[
+    ("innodb-buffer-pool-size", "1G"),
+    ("innodb-log-file-size", "512M"),
+];
+const TARGETS: [&str; 5] = ["sqlite", "redis", "postgres", "mysql", "mongodb"];
 
 #[tokio::main]
 async fn main() {
@@ -42,7 +49,13 @@ async fn backlog(source: &Postgres) {
         let database = prepare(source).await;
         let copy = source.database().await;
         let redis = Redis::own(&[]);
+        let maria_server = MariaDb::own(MARIADB);
+        let maria = maria_server.database().await;
+        let mongo_server = Mongod::own(&[]);
+        let mongo = mongo_server.database();
         let options = match target {
+            "mysql" => format!(r#"{{ url = "{}" }}"#, maria.url()),
+            "mongodb" => format!(r#"{{ url = "{}" }}"#, mongo.url()),
             "sqlite" => r#"{ path = "items.db" }"#.to_owned(),
             "redis" => format!(r#"{{ url = "{}" }}"#, redis.database().url()),
             _ => format!(r#"{{ url = "{}" }}"#, copy.url()),
@@ -94,7 +107,26 @@ async fn backlog(source: &Postgres) {
             rate(raw),
             100.0 * raw.as_secs_f64() / taken.as_secs_f64(),
         );
+        if target == "mysql" {
+            let bare = bare::mysql(&maria, &bare::rows(&database).await).await;
+            beside("1000-row upserts", bare, taken);
+        }
+        if target == "mongodb" {
+            let rows = bare::rows(&database).await;
+            let (inserts, replacements) = bare::mongodb(&mongo, &rows).await;
+            beside("1000-row inserts", inserts, taken);
+            beside("1000-row replacements", replacements, taken);
+        }
     }
+}
+
+/// Shows what a bare client took for the same rows.
+fn beside(what: &str, bare: Duration, taken: Duration) {
+    println!(
+        "    a bare client's {what}: {:>8.0} rows/s; tahr {:>3.0} % of it",
+        rate(bare),
+        100.0 * bare.as_secs_f64() / taken.as_secs_f64(),
+    );
 }
 
 fn engine(database: &Database, target: &str, options: &str) -> Engine {
