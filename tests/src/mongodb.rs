@@ -221,7 +221,8 @@ impl MongoDatabase {
             .unwrap_or_else(|fault| panic!("{fault}"))
     }
 
-    fn try_documents(&self, name: &str) -> Result<Vec<Document>, String> {
+    /// As [`documents`](Self::documents), giving the error.
+    pub fn try_documents(&self, name: &str) -> Result<Vec<Document>, String> {
         let collection = self
             .client
             .database(&self.name)
@@ -231,7 +232,8 @@ impl MongoDatabase {
             let mut cursor = find.await?;
             let mut found = Vec::new();
             while cursor.advance().await? {
-                found.push(cursor.deserialize_current()?);
+                // Not by serde, which takes fields like `$oid` for another spelling of a value.
+                found.push(Document::try_from(cursor.current())?);
             }
             Ok(found)
         };

@@ -19,6 +19,8 @@ pub(crate) struct Column {
     pub(crate) name: String,
     /// Its type as PostgreSQL spells it; of a domain, the type under it.
     pub(crate) base: String,
+    /// Whether its type is a domain.
+    pub(crate) is_domain: bool,
 }
 
 /// A row. A value is spelled so that the target's type shows, and that different values differ:
@@ -45,4 +47,9 @@ pub(crate) trait Judge: Send + Sync {
     /// What a value that PostgreSQL prints as `text` has to look like, in the spelling of
     /// [`read`](Self::read); none for null, too.
     fn expected(&self, base: &str, text: Option<&str>) -> Option<String>;
+
+    /// As [`expected`](Self::expected), where the type is a domain over `base`.
+    fn expected_of_domain(&self, base: &str, text: Option<&str>) -> Option<String> {
+        self.expected(base, text)
+    }
 }

@@ -80,6 +80,7 @@ impl KeyTable {
         let column = |name: &str, base: &str| Column {
             name: name.to_owned(),
             base: base.to_owned(),
+            is_domain: name == "k" && kind.is_domain(),
         };
         let name = format!("k{number}");
         Self {

@@ -10,6 +10,7 @@
 
 mod judge;
 mod keys;
+mod mongodb;
 mod mysql;
 mod postgres;
 mod redis;
@@ -19,7 +20,7 @@ pub(crate) mod values;
 
 use std::collections::BTreeMap;
 
-use tahr_tests::{Database, MariaDb, Random, Redis};
+use tahr_tests::{Database, MariaDb, Mongod, Random, Redis};
 
 use self::judge::{Column, Judge, Table};
 use self::site::{Judged, Site};
@@ -43,6 +44,7 @@ async fn judges(server: &tahr_tests::Postgres, setup: &str) -> Vec<Box<dyn Judge
         Box::new(redis::Hashes(redis.database())),
         Box::new(redis::Documents(redis.database())),
         Box::new(mysql::Mysql::text(MariaDb::shared().database().await)),
+        Box::new(mongodb::Mongodb::text(Mongod::shared().database())),
     ]
 }
 
@@ -67,10 +69,12 @@ impl Matrix {
         let id = Column {
             name: "id".to_owned(),
             base: "integer".to_owned(),
+            is_domain: false,
         };
         let column = |(number, kind): (usize, &Type)| Column {
             name: format!("c{number}"),
             base: kind.base.clone(),
+            is_domain: kind.is_domain(),
         };
         let columns = types.iter().enumerate().map(column);
         let columns = [id].into_iter().chain(columns).collect();
@@ -200,6 +204,8 @@ async fn arrives(types: Vec<Type>, setup: &str, rows: i64, identity: Identity) {
     let (mut here, mut there) = (judges(&server, setup).await, judges(&server, "").await);
     let lossy = mysql::Mysql::null(MariaDb::shared().database().await);
     here.push(Box::new(lossy));
+    let dates = mongodb::Mongodb::dates(Mongod::shared().database());
+    here.push(Box::new(dates));
     if identity == Identity::Full {
         here.retain(|judge| judge.takes_keyless());
         there.retain(|judge| judge.takes_keyless());

@@ -95,6 +95,7 @@ pub(super) fn done() -> Table {
         columns: vec![super::judge::Column {
             name: "id".to_owned(),
             base: "integer".to_owned(),
+            is_domain: false,
         }],
     }
 }
@@ -133,7 +134,10 @@ impl Judged {
             });
             for (index, column) in self.table.columns.iter().enumerate() {
                 let text = expected[index].as_deref();
-                let wanted = judge.expected(&column.base, text);
+                let wanted = match column.is_domain {
+                    true => judge.expected_of_domain(&column.base, text),
+                    false => judge.expected(&column.base, text),
+                };
                 let literal = self.literals.get(id).map_or("", |row| &row[index]);
                 if wanted != found[index] {
                     faults.push(format!(

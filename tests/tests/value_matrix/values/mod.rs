@@ -42,6 +42,11 @@ impl Type {
         self
     }
 
+    /// Whether it is a domain.
+    pub(crate) fn is_domain(&self) -> bool {
+        self.name != self.base
+    }
+
     /// A value, not null.
     pub(crate) fn value(&self, random: &mut Random) -> String {
         format!("({})::{}", (self.make)(random), self.name)
