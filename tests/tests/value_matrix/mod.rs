@@ -11,6 +11,7 @@
 mod judge;
 mod keys;
 mod mysql;
+mod oracle;
 mod postgres;
 mod redis;
 mod site;
@@ -43,6 +44,7 @@ async fn judges(server: &tahr_tests::Postgres, setup: &str) -> Vec<Box<dyn Judge
         Box::new(redis::Hashes(redis.database())),
         Box::new(redis::Documents(redis.database())),
         Box::new(mysql::Mysql::text(MariaDb::shared().database().await)),
+        Box::new(oracle::Oracle::new()),
     ]
 }
 
