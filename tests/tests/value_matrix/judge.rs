@@ -14,6 +14,9 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<Column>,
 }
 
+/// What the names of tables begin with whose keys may be empty text.
+pub(crate) const EMPTY_KEYS: &str = "empty_";
+
 /// A column of a [`Table`].
 pub(crate) struct Column {
     pub(crate) name: String,
@@ -38,6 +41,16 @@ pub(crate) trait Judge: Send + Sync {
     /// Whether it takes tables without a key.
     fn takes_keyless(&self) -> bool {
         true
+    }
+
+    /// Whether it takes the tables of [`EMPTY_KEYS`].
+    fn takes_empty_keys(&self) -> bool {
+        true
+    }
+
+    /// Whether it is given the table.
+    fn takes(&self, table: &Table) -> bool {
+        self.takes_empty_keys() || !table.name.starts_with(EMPTY_KEYS)
     }
 
     /// All rows of a table, in any order, with the columns in theirs. A value that the target does

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tahr_tests::{Database, Postgres, Random};
 
 use super::{
-    judge::{Column, Table},
+    judge::{Column, EMPTY_KEYS, Table},
     judges,
     site::{Judged, Site},
     values::{self, OWN_SETUP, Type},
@@ -67,22 +67,53 @@ const ALIKE: &[&str] = &[
     "_",
 ];
 
+/// Types with a value that is empty text, or no bytes. They have a table with such keys, and another
+/// one without.
+const EMPTIABLE: &[&str] = &[
+    "text",
+    "character varying",
+    "character varying(5)",
+    "\"char\"",
+    "name",
+    "bytea",
+    "bit varying",
+    "bit varying(9)",
+    "tsvector",
+    "tsquery",
+    "oidvector",
+    "citext",
+    "hstore",
+];
+
 /// A table whose key is of one type.
 struct KeyTable {
     kind: Type,
     name: String,
+    may_be_empty: bool,
     judged: Judged,
     statements: Vec<String>,
 }
 
 impl KeyTable {
-    fn new(number: usize, kind: Type) -> Self {
+    /// A table, and where keys of the type can be empty, another one that has such keys, too.
+    fn of(number: usize, kind: &Type) -> Vec<Self> {
+        let with_empty = format!("{EMPTY_KEYS}{number}");
+        let name = format!("k{number}");
+        match EMPTIABLE.contains(&&*kind.name) {
+            true => vec![
+                Self::new(name, kind.clone(), false),
+                Self::new(with_empty, kind.clone(), true),
+            ],
+            false => vec![Self::new(name, kind.clone(), true)],
+        }
+    }
+
+    fn new(name: String, kind: Type, may_be_empty: bool) -> Self {
         let column = |name: &str, base: &str| Column {
             name: name.to_owned(),
             base: base.to_owned(),
             is_domain: name == "k" && kind.is_domain(),
         };
-        let name = format!("k{number}");
         Self {
             judged: Judged {
                 table: Table {
@@ -102,6 +133,7 @@ impl KeyTable {
             )],
             name,
             kind,
+            may_be_empty,
         }
     }
 
@@ -114,8 +146,9 @@ impl KeyTable {
         self.note(id, key);
         self.statements.push(format!(
             "INSERT INTO {} SELECT {id}, k, 'new' FROM (SELECT {key} AS k) AS one \
-             WHERE length(k::text) <= {PRINTED} ON CONFLICT DO NOTHING",
-            self.name
+             WHERE {} ON CONFLICT DO NOTHING",
+            self.name,
+            self.fits("k"),
         ));
     }
 
@@ -128,9 +161,18 @@ impl KeyTable {
         self.note(id, key);
         self.change(&format!(
             "UPDATE TABLE SET k = {key}, v = 'moved' WHERE id = {id} \
-             AND length(({key})::text) <= {PRINTED} \
-             AND NOT EXISTS (SELECT FROM TABLE WHERE k = {key})"
+             AND {} AND NOT EXISTS (SELECT FROM TABLE WHERE k = {key})",
+            self.fits(key)
         ));
+    }
+
+    /// The condition that the table takes the key.
+    fn fits(&self, key: &str) -> String {
+        let banned = match self.may_be_empty {
+            true => "",
+            false => r" AND k::text NOT IN ('', '\x')",
+        };
+        format!("(SELECT length(k::text) <= {PRINTED}{banned} FROM (SELECT {key} AS k) AS one)")
     }
 
     fn key(&self, random: &mut Random) -> String {
@@ -258,7 +300,7 @@ async fn a_key_of_any_type_finds_its_row_again_in_every_target() {
         .await;
     let types = key_types().into_iter().enumerate();
     let mut tables: Vec<KeyTable> = types
-        .map(|(number, kind)| KeyTable::new(number, kind))
+        .flat_map(|(number, kind)| KeyTable::of(number, &kind))
         .collect();
     for table in &mut tables {
         table.fill(&mut random);

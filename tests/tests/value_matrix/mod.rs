@@ -12,6 +12,7 @@ mod judge;
 mod keys;
 mod mongodb;
 mod mysql;
+mod oracle;
 mod postgres;
 mod redis;
 mod site;
@@ -45,6 +46,7 @@ async fn judges(server: &tahr_tests::Postgres, setup: &str) -> Vec<Box<dyn Judge
         Box::new(redis::Documents(redis.database())),
         Box::new(mysql::Mysql::text(MariaDb::shared().database().await)),
         Box::new(mongodb::Mongodb::text(Mongod::shared().database())),
+        Box::new(oracle::Oracle::new()),
     ]
 }
 

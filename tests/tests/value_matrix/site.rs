@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tahr::lane::State;
 use tahr_tests::{Database, Engine, Running, eventually};
 
-use super::judge::{Cells, Judge, Table};
+use super::judge::{Cells, EMPTY_KEYS, Judge, Table};
 use super::postgres::select;
 use crate::scene::{PATIENCE, fail_if_parked};
 
@@ -23,12 +23,24 @@ impl Site {
         let targets = judges
             .iter()
             .map(|judge| format!("[targets.{}]\n{}\n", judge.name(), judge.config()));
-        let names: Vec<&str> = judges.iter().map(|judge| judge.name()).collect();
+        let sync = |name: &str, tables: &str, has_empty: bool| {
+            let takers = judges
+                .iter()
+                .filter(|judge| judge.takes_empty_keys() == has_empty);
+            let names: Vec<&str> = takers.map(|judge| judge.name()).collect();
+            match names.is_empty() {
+                true => String::new(),
+                false => format!(
+                    "[syncs.{name}]\nsources = ['src']\ntargets = {names:?}\ntables = [{tables}]\n"
+                ),
+            }
+        };
         let config = format!(
-            "[sources.src]\nurl = '{}'\n{}\n[syncs.s]\nsources = ['src']\ntargets = {names:?}\n\
-             tables = ['*.*']",
+            "[sources.src]\nurl = '{}'\n{}\n{}{}",
             source.url(),
-            targets.collect::<String>()
+            targets.collect::<String>(),
+            sync("s", "'*.*'", true),
+            sync("filled", &format!("'*.*', '!*.{EMPTY_KEYS}*'"), false),
         );
         let engine = Engine::builder().config(config).build();
         Self { engine, judges }
@@ -64,7 +76,7 @@ impl Site {
         for table in tables {
             let truth = source.query(&select(&table.table)).await;
             let truth = by_id(truth, |cell| cell);
-            for judge in &self.judges {
+            for judge in self.judges.iter().filter(|judge| judge.takes(&table.table)) {
                 let read = judge.read(&table.table).await;
                 let rows = read.unwrap_or_else(|error| panic!("{}: {error}", judge.name()));
                 let count = rows.len();

@@ -10,17 +10,20 @@ mod own;
 mod text;
 mod times;
 
+use std::sync::Arc;
+
 use tahr_tests::Random;
 
 pub(crate) use own::{SETUP as OWN_SETUP, own};
 
 /// A type and how to make a value of it: SQL that is an expression of that type.
+#[derive(Clone)]
 pub(crate) struct Type {
     /// As a column is declared.
     pub(crate) name: String,
     /// The type that decides how a target holds it: a domain's is the type under it.
     pub(crate) base: String,
-    make: Box<dyn Fn(&mut Random) -> String + Send + Sync>,
+    make: Arc<dyn Fn(&mut Random) -> String + Send + Sync>,
 }
 
 impl Type {
@@ -32,7 +35,7 @@ impl Type {
         Self {
             name: name.to_owned(),
             base: name.to_owned(),
-            make: Box::new(make),
+            make: Arc::new(make),
         }
     }
 
