@@ -191,16 +191,17 @@ async fn a_writer_that_hangs_slows_nobody_and_its_backlog_goes_to_files() {
     database.execute("INSERT INTO t VALUES (0, 'a')").await;
     eventually(SOON, "the write is held", async || one.called("write held")).await;
     let before = memory(&running);
-    for part in 0..20 {
+    for part in 0..40 {
         let first = part * 1000 + 1;
         let rows =
             format!("SELECT g, repeat('x', 2000) FROM generate_series({first}, {first} + 999) g");
         database.execute(&format!("INSERT INTO t {rows}")).await;
     }
-    passed(&engine, "two", 20_001).await;
-    // 40 MB were written; a budget of 1 MiB and what decoding takes stay in memory.
+    passed(&engine, "two", 40_001).await;
+    // 80 MB were written; a budget of 1 MiB, what decoding takes, and what the allocator keeps of
+    // what threads have freed stay in memory.
     let grown = memory(&running).saturating_sub(before);
-    assert!(grown < 20 << 20, "grown by {grown} bytes");
+    assert!(grown < 32 << 20, "grown by {grown} bytes");
     let folder = engine.folder().join("tahr-state/log/src");
     let files = std::fs::read_dir(folder)
         .expect("the log's folder")
@@ -208,9 +209,9 @@ async fn a_writer_that_hangs_slows_nobody_and_its_backlog_goes_to_files() {
     let spilled: u64 = files
         .map(|file| file.metadata().map_or(0, |file| file.len()))
         .sum();
-    assert!(spilled > 30 << 20, "{spilled} bytes in files");
+    assert!(spilled > 60 << 20, "{spilled} bytes in files");
 
-    for id in 30_000..30_010 {
+    for id in 50_000..50_010 {
         let begun = Instant::now();
         let before = two.position();
         database
@@ -230,7 +231,7 @@ async fn a_writer_that_hangs_slows_nobody_and_its_backlog_goes_to_files() {
         );
     }
     one.script("");
-    passed(&engine, "one", 20_011).await;
+    passed(&engine, "one", 40_011).await;
     let held = one.holds(&database, "t", &["id"]).await;
     held.expect("one holds all");
     one.batches();

@@ -10,7 +10,7 @@
 //! is wrong with them at once; one that is out of reach is tried on and holds up no other. Each
 //! source gets a log, a reader and one seat per (sync, target), in which a lane sits. A lane whose
 //! plugin is missing is parked, and starts when the plugin appears. [`Engine::reload`] compares the
-//! config file with what runs ([`plan`], which is pure), refuses it as a whole or changes just those
+//! config file with what runs (`plan`, which is pure), refuses it as a whole or changes just those
 //! seats that differ. [`Engine::stop`] lets what is in flight finish. The command line runs the
 //! engine, and the control socket answers from [`Engine::report`].
 

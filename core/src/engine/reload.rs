@@ -1,6 +1,6 @@
 //! A changed config, carried out while the engine runs; or refused as a whole.
 //!
-//! 1. The file is read and compared with what runs: [`Plan`](super::plan::Plan).
+//! 1. The file is read and compared with what runs: [`Plan`].
 //! 2. Plugin folders are scanned, sources looked at, and the targets of lanes that change are asked,
 //!    as at a start. Up to here nothing has changed, and any fault ends it.
 //! 3. New tables are added to publications. Then the new config counts, and the seats of lanes that

@@ -1,7 +1,7 @@
 //! A lane's place in the engine: what is wanted there, and what there is.
 //!
-//! Whoever changes the engine says what is *wanted* and returns; [`Seat::tend`], called until it
-//! answers that nothing is left to do, brings what there is to it: a lane that is not wanted, or not
+//! Whoever changes the engine says what is *wanted* and returns; [`Seat::clear`] and [`Seat::fill`],
+//! called until nothing is left to do, bring what there is to it: a lane that is not wanted, or not
 //! like this, is ended after the batch it is in, and only then the one that is wanted starts. So a
 //! lane that takes long to end holds up nobody, and two never write for one seat.
 

@@ -4,12 +4,12 @@
 //! source transactions whole, and after a crash the checkpoint says exactly what the data holds. A
 //! source transaction that is too large for that (MongoDB ends a transaction after a minute) comes
 //! in parts, each with the checkpoint that says how far it is. A server by itself has no
-//! transactions; see [`redo`] for how a batch takes effect there exactly once all the same.
+//! transactions; see `redo` for how a batch takes effect there exactly once all the same.
 //!
 //! Beyond the rows, the database gets the collections `tahr_checkpoint`, for a server by itself
 //! `tahr_redo`, and while a table is copied `tahr_load_…`. All go when the stream is forgotten.
 //!
-//! What each type becomes is in [`types`]; which names and keys a document has, in [`table`].
+//! What each type becomes is in `types`; which names and keys a document has, in `table`.
 
 mod apply;
 mod catalog;

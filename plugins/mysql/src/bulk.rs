@@ -1,6 +1,9 @@
 //! Many changes of one table at once: merged per key, in statements of many rows.
 
-use tahr_plugin_api::compaction::{Compacted, Put, compact};
+use tahr_plugin_api::{
+    Op,
+    compaction::{Compacted, Put, compact},
+};
 
 use crate::{
     apply::Applier,
@@ -14,6 +17,15 @@ impl<'a> Applier<'_, 'a> {
     /// Applies changes of one free table.
     pub(crate) async fn bulk(&mut self, items: &[Item<'a>]) -> Result<(), Failure<'a>> {
         let table = items[0].table;
+        if items.iter().all(|item| item.change.op() == Op::Insert) {
+            // New keys, each of them once: there is nothing to merge.
+            for item in items {
+                let value = |column| item.change.value(column);
+                self.script.row(item.index, table, Kind::Upsert, value)?;
+                self.flush_full().await?;
+            }
+            return Ok(());
+        }
         let changes = items.iter().map(|item| (item.index, item.change));
         let Compacted {
             inserts,
