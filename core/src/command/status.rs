@@ -105,7 +105,7 @@ fn details(lane: &Status) -> Vec<String> {
         if lane.awaits.is_some() {
             lines.push("  it starts by itself when the plugin is there".to_owned());
         } else if lane.state == State::Parked {
-            lines.push("  once that is mended: `tahr stop`, then `tahr run`".to_owned());
+            lines.push("  once that is mended: `tahr reload`".to_owned());
         }
     }
     for (name, count) in &lane.counters {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 /// Looks up an environment variable.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -35,7 +37,12 @@ pub(super) fn expand(text: &str, lookup: Lookup<'_>, folder: &Path) -> Result<St
             .strip_prefix('{')
             .and_then(|inside| inside.split_once('}'))
         {
-            out.push_str(&value_of(name, lookup, folder)?);
+            let value = value_of(name, lookup, folder)?;
+            if is_password(&out, after) {
+                out.extend(utf8_percent_encode(&value, RESERVED));
+            } else {
+                out.push_str(&value);
+            }
             rest = after;
         } else {
             return Err(error(
@@ -47,6 +54,26 @@ pub(super) fn expand(text: &str, lookup: Lookup<'_>, folder: &Path) -> Result<St
     out.push_str(rest);
     Ok(out)
 }
+
+/// Whether a variable between these stands for the password of a URL: `scheme://user:${HERE}@host`.
+fn is_password(before: &str, after: &str) -> bool {
+    let is_in = before
+        .rsplit_once("://")
+        .is_some_and(|(_, user)| user.contains(':') && !user.contains(['@', '/']));
+    let authority = after.split(['/', '?', '#']).next().unwrap_or_default();
+    is_in && authority.contains('@')
+}
+
+/// What would end a password in a URL. A `%` stays: it may be part of a character written so already.
+const RESERVED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'#')
+    .add(b'/')
+    .add(b':')
+    .add(b'?')
+    .add(b'@')
+    .add(b'[')
+    .add(b']');
 
 fn value_of(name: &str, lookup: Lookup<'_>, folder: &Path) -> Result<String, ExpandError> {
     if let Some(path) = name.strip_prefix("file:") {
@@ -102,6 +129,26 @@ mod tests {
         assert_eq!(expanded("5$$ ${PW}$$").unwrap(), "5$ p$w\"\n[engine]$");
         assert_eq!(expanded("$${PW}").unwrap(), "${PW}");
         assert_eq!(expanded("plain ü").unwrap(), "plain ü");
+    }
+
+    #[test]
+    fn a_password_in_a_url_may_hold_what_would_end_it() {
+        let lookup = |name: &str| match name {
+            "PW" => Some("p@ss/w%20".to_owned()),
+            "HOST" => Some("db:5432".to_owned()),
+            _ => None,
+        };
+        for (text, expected) in [
+            ("postgres://u:${PW}@h/d", "postgres://u:p%40ss%2Fw%20@h/d"),
+            (
+                "redis://:${PW}@${HOST}/0",
+                "redis://:p%40ss%2Fw%20@db:5432/0",
+            ),
+            ("redis://${HOST}/${PW}", "redis://db:5432/p@ss/w%20"),
+            ("${PW}", "p@ss/w%20"),
+        ] {
+            assert_eq!(expand(text, &lookup, Path::new("")).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! 2. Plugin folders are scanned, sources looked at, and the targets of lanes that change are asked,
 //!    as at a start. Up to here nothing has changed, and any fault ends it.
 //! 3. New tables are added to publications. Then the new config counts, and the seats of lanes that
-//!    differ are told what is wanted. A lane that stays as it is notices nothing.
+//!    differ are told what is wanted, and those that are parked begin anew. A lane that stays as it is
+//!    notices nothing.
 //! 4. Once the lanes that were to end have ended, tables that nobody wants any more leave the
 //!    publications: a lane takes its mark of such a table back before the stream loses it.
 
@@ -19,12 +20,12 @@ use tokio::sync::oneshot;
 
 use super::{
     Engine, Shared, lock, of_source,
-    plan::{Plan, Step, lanes},
+    plan::{LaneName, Plan, Step, lanes},
     reloaded::Reloaded,
     running::{Verdict, plugin_for},
-    seat::Wanted,
+    seat::{Seat, Wanted},
 };
-use crate::{Faults, config::Config, plugin::Registry, source::Table};
+use crate::{Faults, config::Config, lane::State, plugin::Registry, source::Table};
 
 /// How long the answer waits for lanes that end and begin.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -49,7 +50,17 @@ impl Engine {
             let description = &plugin.description;
             format!("{} {}", description.name, description.version)
         }));
-        let change = shared.prepare(&new, plan, &mut done).await?;
+        let mut change = shared.prepare(&new, plan, &mut done).await?;
+        // What parked a lane may be mended. Its target isn't asked beforehand: it refuses nothing.
+        for name in shared.parked() {
+            if let Some(step) = change.plan.lanes.get_mut(&name)
+                && *step == Step::Keep
+            {
+                *step = Step::Restart(Vec::new());
+                let reasons = change.moves.entry(name).or_default();
+                reasons.push("it was parked".to_owned());
+            }
+        }
         shared.publish(&new, &change.tables, false).await?;
         *shared.claims.lock().await = change.claims;
         *lock(&shared.config) = Arc::clone(&new);
@@ -180,6 +191,23 @@ impl Shared {
                 !is_gone && !seat.is_ending() && !seat.is_vacant()
             })
         })
+    }
+
+    /// Lanes that are parked for another reason than that their plugin is missing.
+    fn parked(&self) -> Vec<LaneName> {
+        let sources = lock(&self.sources);
+        let all = sources
+            .values()
+            .filter_map(|running| running.streaming.as_ref());
+        let seats = all.flat_map(|streaming| streaming.seats.values());
+        let is_parked = |seat: &&Seat| {
+            let is_there = seat.wanted().is_some_and(|wanted| wanted.plugin.is_ok());
+            is_there && seat.status.get().state == State::Parked
+        };
+        seats
+            .filter(is_parked)
+            .map(|seat| seat.name.clone())
+            .collect()
     }
 
     /// Which lanes wait for a plugin.

@@ -158,9 +158,12 @@ impl Table {
              altered"
                 .to_owned()
         } else {
-            "set unfit = \"null\", \"clamp\" or, before the table is made, \"text\" in the target's \
-             options"
-                .to_owned()
+            format!(
+                "set unfit = \"null\" or \"clamp\" in the target's options; or keep such values as text: \
+                 ALTER TABLE {} MODIFY {} LONGTEXT; then `tahr reload`",
+                self.quoted,
+                quote(&column.name)
+            )
         };
         WriteError::rejected(format!(
             "{} can't hold {misfit} in {}",

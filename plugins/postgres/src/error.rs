@@ -109,7 +109,7 @@ fn hint(error: &DbError) -> Option<String> {
         "23503" => "set session_replication_role = \"replica\", or replicate the table that is \
                     referenced too"
             .to_owned(),
-        "42501" => "grant the role what it lacks, and start tahr anew".to_owned(),
+        "42501" => "grant the role what it lacks, then `tahr reload`".to_owned(),
         "0A000" if error.message().contains("truncate") => {
             "a table outside of the sync references it: add that table to the sync, or drop the \
              foreign key on the target"

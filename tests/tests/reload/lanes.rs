@@ -152,10 +152,10 @@ fn sha256(engine: &Engine) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parked_lane_begins_anew_where_its_settings_change_and_stays_parked_where_not() {
+async fn a_parked_lane_begins_anew_and_parks_again_while_nothing_is_mended() {
     let (one, two) = (Scripted::new(), Scripted::new());
     let (database, engine, running) = streaming(&[("one", &one), ("two", &two)]).await;
-    one.script("write reject times=1");
+    one.script("write reject");
     database.execute("INSERT INTO t VALUES (0, 'bad')").await;
     engine.await_lane("one", State::Parked).await;
     // The log lets go of what the parked lane needs; the slot doesn't.
@@ -164,10 +164,13 @@ async fn a_parked_lane_begins_anew_where_its_settings_change_and_stays_parked_wh
         hold(&database, &[&two], &["t"]).await;
     }
     let before = begins(&two);
+    let again = ["restarted lane s/one: it was parked", "1 lane unchanged"];
+    says(&reload(&engine), &again);
+    engine.await_lane("one", State::Parked).await;
     one.script("");
+    says(&reload(&engine), &again);
+    hold(&database, &[&one, &two], &["t"]).await;
     says(&reload(&engine), &["2 lanes unchanged"]);
-    let parked = engine.lane("one").expect("a lane");
-    assert_eq!(parked.state, State::Parked);
     let pinned = format!("[targets.one]\nsha256 = \"{}\"", sha256(&engine));
     edit(&engine, &[("[targets.one]", &pinned)]);
     let done = reload(&engine);
