@@ -183,9 +183,10 @@ pub struct Init {
     /// The database to copy from, such as postgres://user@host:5432/database.
     #[arg(value_name = "URL")]
     pub url: String,
-    /// Where to write the config; `-` is stdout. An existing file is never overwritten.
-    #[arg(long, short, value_name = "FILE", default_value = "tahr.toml")]
-    pub output: PathBuf,
+    /// Where to write the config, if not where --config says; `-` is stdout. An existing file is never
+    /// overwritten.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `tahr check`.

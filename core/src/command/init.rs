@@ -19,8 +19,9 @@ use crate::{
 const PASSWORD: &str = "PG_PASSWORD";
 
 /// Writes the config of a database, and says what to do next.
-pub(super) fn init(options: &cli::Init, output: &mut Output) -> Result<(), Faults> {
-    let path = (options.output != Path::new("-")).then_some(options.output.as_path());
+pub(super) fn init(file: &Path, options: &cli::Init, output: &mut Output) -> Result<(), Faults> {
+    let path = options.output.as_deref().unwrap_or(file);
+    let path = (path != Path::new("-")).then_some(path);
     if let Some(path) = path.filter(|path| path.exists()) {
         return Err(exists(path).into());
     }

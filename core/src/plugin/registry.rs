@@ -7,6 +7,9 @@ use tahr_plugin_api::{Description, abi::WriterModule_Ref};
 use super::{Pins, PluginError, Scanner, pins::plugin_of};
 use crate::{Error, config::Target};
 
+/// What servers are called, and the plugins for them.
+const ALSO_KNOWN_AS: [(&str, &str); 2] = [("mariadb", "mysql"), ("valkey", "redis")];
+
 /// A plugin that can be used.
 #[derive(Clone, Debug)]
 pub struct Plugin {
@@ -95,9 +98,9 @@ impl Registry {
             .map(|folder| folder.display().to_string())
             .collect();
         let names: Vec<_> = self.plugins.keys().map(String::as_str).collect();
-        let nearest = names
-            .iter()
-            .find(|known| strsim::jaro_winkler(known, name) > 0.8);
+        let nearest = names.iter().find(|known| {
+            strsim::jaro_winkler(known, name) > 0.8 || ALSO_KNOWN_AS.contains(&(name, known))
+        });
         let put = format!("put libtahr_{name}.so there, or set `plugin_dirs` under [engine]");
         let hint = match nearest {
             Some(nearest) => format!("did you mean \"{nearest}\"?"),
