@@ -1,6 +1,7 @@
 //! What tahr achieves on this machine, beside what PostgreSQL's own tools do with the same WAL.
 //!
-//! `make bench` runs it on a release build. It starts its own servers and prints:
+//! `make bench` runs it on a release build; by hand, names of targets restrict it to them. It starts
+//! its own servers and prints:
 //!
 //! - backlog: one transaction of a million inserted rows, decoded by `pg_recvlogical` and then
 //!   brought into each target by an engine that starts with all of it waiting; and the most
@@ -45,7 +46,9 @@ async fn prepare(source: &Postgres) -> Database {
 
 async fn backlog(source: &Postgres) {
     println!("backlog: one transaction of {ROWS} rows");
-    for target in TARGETS {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let is_asked = |target: &&str| asked.is_empty() || asked.iter().any(|name| name == target);
+    for target in TARGETS.into_iter().filter(is_asked) {
         let database = prepare(source).await;
         let copy = source.database().await;
         let redis = Redis::own(&[]);
