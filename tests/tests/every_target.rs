@@ -148,7 +148,8 @@ fn transaction(random: &mut Random, next: &mut u64) -> String {
                 "UPDATE items SET id = -1 WHERE id = {id}; UPDATE items SET id = {id} WHERE id = {other};
                  UPDATE items SET id = {other} WHERE id = -1;"
             ),
-            7 => format!("UPDATE pairs SET b = b + {key} WHERE b % 40 = {id} % 40;"),
+            // By whole thousands, so that no key is ever another row's: it is still below them what it was.
+            7 => format!("UPDATE pairs SET b = b + {key} * 1000 WHERE b % 40 = {id} % 40;"),
             8 => format!("UPDATE pairs SET a = 'moved', n = n + 1 WHERE b = {id};"),
             _ => format!("INSERT INTO notes VALUES ({key}, 'line');"),
         };
