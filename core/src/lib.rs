@@ -20,6 +20,7 @@ mod error;
 pub mod exit_code;
 pub mod lane;
 pub mod log;
+pub mod masters;
 pub mod pgoutput;
 pub mod plugin;
 pub mod progress;

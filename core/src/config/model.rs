@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 use serde_json::{Map, Value};
 use tahr_plugin_api::TableName;
 
-use super::{pattern::TablePattern, redact::redact_url};
+use super::{
+    masters::{Conflict, Masters},
+    pattern::TablePattern,
+    redact::redact_url,
+};
 
 /// A whole config file, checked.
 #[derive(Clone, Debug)]
@@ -109,7 +113,7 @@ impl fmt::Debug for Target {
 /// A named piece of replication: which tables go from where to where, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sync {
-    /// Names of its sources; exactly one for now.
+    /// Names of its sources; several also replicate to each other.
     pub sources: Vec<String>,
     /// Names of its targets; one lane each.
     pub targets: Vec<String>,
@@ -129,6 +133,8 @@ pub struct Sync {
     pub existing: Existing,
     /// What to do about a gap; without one the target's plugin decides.
     pub on_gap: Option<OnGap>,
+    /// What counts among several sources.
+    pub masters: Masters,
 }
 
 impl Sync {
@@ -138,6 +144,19 @@ impl Sync {
     pub const DEFAULT_MAX_BATCH_BYTES: u64 = 4 << 20;
     /// `copy_workers` where none is given.
     pub const DEFAULT_COPY_WORKERS: u32 = 2;
+
+    /// Whether its sources replicate to each other.
+    #[must_use]
+    pub fn has_masters(&self) -> bool {
+        self.sources.len() > 1
+    }
+
+    /// The source whose changes its targets get; none without any source.
+    #[must_use]
+    pub fn followed(&self) -> Option<&String> {
+        let named = self.masters.targets_follow.as_ref();
+        named.or_else(|| self.sources.first())
+    }
 
     /// Whether its patterns include `table`: they are tried in order, and the last one that
     /// matches decides.
@@ -161,6 +180,7 @@ impl Default for Sync {
             copy_workers: Self::DEFAULT_COPY_WORKERS,
             existing: Existing::default(),
             on_gap: None,
+            masters: Masters::default(),
         }
     }
 }
@@ -191,4 +211,6 @@ pub struct TableRule {
     pub rename: Option<TableName>,
     /// Columns that are not copied.
     pub exclude: Vec<String>,
+    /// Who wins its conflicts, where not who wins the sync's.
+    pub conflict: Option<Conflict>,
 }

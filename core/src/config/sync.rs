@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tahr_plugin_api::TableName;
 
 use super::{
+    Masters,
     document::{Section, did_you_mean},
     model::{Existing, OnGap, Sync, TableRule},
     node::Node,
@@ -81,6 +82,7 @@ pub(super) fn sync(section: &Section<'_>, sources: &[String], targets: &[String]
         copy_workers: copy_workers?,
         existing: existing?,
         on_gap,
+        masters: Masters::default(),
     })
 }
 
@@ -206,6 +208,7 @@ fn rules(
                 TableRule {
                     rename,
                     exclude: read.exclude,
+                    conflict: None,
                 },
             )
             .is_some()
