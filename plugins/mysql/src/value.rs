@@ -162,7 +162,10 @@ fn date_time(text: &str) -> Result<Fitted<'_>, Unfitting<'_>> {
     let plain = text.strip_suffix("+00").unwrap_or(text);
     let is_plain = match plain.as_bytes().get(19..) {
         Some([]) => true,
-        Some([b'.', fraction @ ..]) => fraction.len() <= 6,
+        // `.567 BC` is as long as a fraction, too.
+        Some([b'.', fraction @ ..]) => {
+            fraction.len() <= 6 && fraction.iter().all(u8::is_ascii_digit)
+        }
         _ => false,
     };
     if is_plain && has_year(plain) {
@@ -309,6 +312,12 @@ mod tests {
             (
                 Form::DateTime,
                 "2000-03-15 12:00:00+00 BC",
+                "a year before 1000",
+                "1000-01-01 00:00:00",
+            ),
+            (
+                Form::DateTime,
+                "1798-03-22 16:56:47.567 BC",
                 "a year before 1000",
                 "1000-01-01 00:00:00",
             ),
