@@ -15,6 +15,7 @@
 //! engine, and the control socket answers from [`Engine::report`].
 
 mod catch_up;
+mod circles;
 mod plan;
 mod prepare;
 mod reload;
@@ -42,10 +43,12 @@ use crate::{
     Error, Faults,
     config::Config,
     lane::{Claims, Lane},
+    masters::Handle,
     plugin::{Registry, Scanner},
     shutdown::Stop,
     source::{SourceCell, SourceError},
 };
+use circles::Circles;
 use plan::used;
 use running::{Running, Streaming, Verdict, supervise};
 use seat::GRACE;
@@ -66,6 +69,7 @@ struct Shared {
     sources: Mutex<BTreeMap<String, Running>>,
     failure: Mutex<Option<Faults>>,
     claims: AsyncMutex<Claims>,
+    circles: Mutex<Circles>,
     changing: AsyncMutex<()>,
     /// Something is wanted that is not there.
     untidy: Notify,
@@ -138,6 +142,8 @@ impl Shared {
             return true;
         }
         let config = self.config();
+        // Always in this order.
+        let mut circles = lock(&self.circles);
         let mut sources = lock(&self.sources);
         let mut busy = BTreeSet::new();
         let mut is_done = true;
@@ -146,7 +152,7 @@ impl Shared {
             if let Some(streaming) = &mut running.streaming {
                 is_done &= streaming.clear(&mut busy);
                 // The last thing that a source is read for is the last of its lanes.
-                if streaming.seats.is_empty() {
+                if !streaming.is_wanted() {
                     stop.stop();
                     streaming.log.stop();
                 }
@@ -162,6 +168,7 @@ impl Shared {
                 is_done &= streaming.fill(&config, &busy, &running.stop);
             }
         }
+        is_done &= circles.tend(&config, &mut sources, &self.stop);
         is_done
     }
 }
@@ -186,10 +193,12 @@ impl Engine {
             sources: Mutex::default(),
             failure: Mutex::default(),
             claims: AsyncMutex::default(),
+            circles: Mutex::default(),
             changing: AsyncMutex::default(),
             untidy: Notify::new(),
             stop,
         });
+        lock(&shared.circles).want(config, Handle::new);
         let names: Vec<_> = used(config).map(|(name, _)| name).collect();
         let verdicts: Vec<_> = names
             .into_iter()
@@ -241,6 +250,7 @@ impl Engine {
         self.shared.stop.stop();
         self.shared.untidy.notify_one();
         let _ = self.tending.await;
+        let circles = lock(&self.shared.circles).take();
         let mut lanes = Vec::new();
         let mut tasks = Vec::new();
         for (_, running) in std::mem::take(&mut *lock(&self.shared.sources)) {
@@ -264,6 +274,15 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         lanes.into_iter().for_each(Lane::join);
+        for circle in circles {
+            while !circle.is_finished() && Instant::now() < deadline + GRACE {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            match circle.is_finished() {
+                true => circle.join(),
+                false => tracing::error!("a sync's thread does not end; ending without it"),
+            }
+        }
         for task in tasks {
             let _ = task.await;
         }

@@ -28,8 +28,17 @@
 //! rows; nothing that is acted upon is forgotten by a crash, a source that is away delays nobody
 //! but itself, and what a person is to decide is shown and waits.
 
+pub mod apply;
 pub mod checkpoint;
+pub mod circle;
+mod handle;
+pub mod intake;
+mod owner_only;
 pub mod rows;
+mod status;
+pub mod store;
 pub mod tables;
 
+pub use handle::{Handle, Wishes};
+pub use status::{BY_PERSON, Member, MemberState, Round, State, Status};
 pub use tables::{MemberTable, SharedTable, Tables};
