@@ -12,9 +12,14 @@
 //! plugin is missing is parked, and starts when the plugin appears. [`Engine::reload`] compares the
 //! config file with what runs (`plan`, which is pure), refuses it as a whole or changes just those
 //! seats that differ. [`Engine::stop`] lets what is in flight finish. The command line runs the
-//! engine, and the control socket answers from [`Engine::report`].
+//! engine, and the control socket answers by its [`Control`]: what it is doing, and what a person
+//! wants paused, resumed or tried at once.
 
 mod catch_up;
+mod control;
+mod kick;
+mod part;
+mod pauses;
 mod plan;
 mod prepare;
 mod reload;
@@ -27,7 +32,7 @@ mod watch;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -35,18 +40,23 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use control::{Changed, Control, Outcome};
+pub use kick::{Kicked, Marks, Missing};
+pub use part::Part;
+pub use pauses::Pauses;
 pub use reloaded::Reloaded;
 pub use report::Report;
 
 use crate::{
     Error, Faults,
-    config::Config,
+    config::{self, Config},
     lane::{Claims, Lane},
+    masters,
     plugin::{Registry, Scanner},
     shutdown::Stop,
     source::{SourceCell, SourceError},
 };
-use plan::used;
+use plan::{LaneName, used};
 use running::{Running, Streaming, Verdict, supervise};
 use seat::GRACE;
 
@@ -67,6 +77,12 @@ struct Shared {
     failure: Mutex<Option<Faults>>,
     claims: AsyncMutex<Claims>,
     changing: AsyncMutex<()>,
+    /// What a person wants paused; changed while `changing` is held.
+    pauses: Mutex<Pauses>,
+    /// By sync: a handle for each that has several sources.
+    masters: Mutex<BTreeMap<String, masters::Handle>>,
+    /// What it was doing when it began to end.
+    last: Mutex<Option<Report>>,
     /// Something is wanted that is not there.
     untidy: Notify,
     stop: Stop,
@@ -83,6 +99,48 @@ impl Shared {
 
     fn registry(&self) -> Registry {
         lock(&self.scanner).registry()
+    }
+
+    /// Since when a person wants the lane `name` paused.
+    fn paused_since(&self, name: &LaneName) -> Option<SystemTime> {
+        lock(&self.pauses).lane(&name.sync, &name.target)
+    }
+
+    /// Has a handle for each sync of `config` that has several sources, paused where a person wants
+    /// that, and for no other.
+    fn convene(&self, config: &Config) {
+        let pauses = lock(&self.pauses);
+        let mut masters = lock(&self.masters);
+        let has_masters = |name: &String| {
+            config
+                .syncs
+                .get(name)
+                .is_some_and(config::Sync::has_masters)
+        };
+        masters.retain(|name, _| has_masters(name));
+        for name in config.syncs.keys().filter(|name| has_masters(name)) {
+            masters.entry(name.clone()).or_insert_with(|| {
+                let handle = masters::Handle::new(name);
+                if let Some(since) = pauses.rounds(name) {
+                    handle.pause();
+                    handle.update(|status| status.paused_since = Some(since));
+                }
+                handle
+            });
+        }
+    }
+
+    /// Forgets pauses of what `config` doesn't have; says which.
+    fn forget_pauses(&self, config: &Config) -> Vec<String> {
+        let mut pauses = lock(&self.pauses);
+        let before = pauses.clone();
+        let mut notes = pauses.retain(config);
+        if *pauses != before
+            && let Err(error) = pauses.save(&config.engine.state_dir)
+        {
+            notes.push(error.to_string());
+        }
+        notes
     }
 
     /// Notes why the engine can't go on.
@@ -102,6 +160,26 @@ impl Shared {
             running.streaming = Some(streaming);
         }
         self.untidy.notify_one();
+    }
+
+    /// What the engine is doing.
+    fn report(&self) -> Report {
+        if let Some(last) = &*lock(&self.last) {
+            return last.clone();
+        }
+        let config = self.config();
+        let pauses = lock(&self.pauses).clone();
+        let mut report = Report {
+            engine: config.engine.name.clone(),
+            pid: std::process::id(),
+            ..Report::default()
+        };
+        for running in lock(&self.sources).values() {
+            report.add(running, &config, &pauses);
+        }
+        let masters = lock(&self.masters);
+        report.masters = masters.values().map(masters::Handle::status).collect();
+        report
     }
 
     /// Begins to open the source `name`; answers how it goes.
@@ -187,9 +265,16 @@ impl Engine {
             failure: Mutex::default(),
             claims: AsyncMutex::default(),
             changing: AsyncMutex::default(),
+            pauses: Mutex::new(Pauses::load(&config.engine.state_dir)?),
+            masters: Mutex::default(),
+            last: Mutex::default(),
             untidy: Notify::new(),
             stop,
         });
+        for note in shared.forget_pauses(config) {
+            tracing::warn!("{note}");
+        }
+        shared.convene(config);
         let names: Vec<_> = used(config).map(|(name, _)| name).collect();
         let verdicts: Vec<_> = names
             .into_iter()
@@ -214,16 +299,13 @@ impl Engine {
     /// What it is doing.
     #[must_use]
     pub fn report(&self) -> Report {
-        let config = self.shared.config();
-        let mut report = Report {
-            engine: config.engine.name.clone(),
-            pid: std::process::id(),
-            ..Report::default()
-        };
-        for running in lock(&self.shared.sources).values() {
-            report.add(running, &config);
-        }
-        report
+        self.shared.report()
+    }
+
+    /// A grip on it, for whoever answers a person.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::of(&self.shared)
     }
 
     /// Completes when a source can't be read any more.
@@ -238,6 +320,11 @@ impl Engine {
 
     /// Ends lanes and readers, and waits for them.
     pub async fn stop(self) {
+        let last = Report {
+            is_stopping: true,
+            ..self.report()
+        };
+        *lock(&self.shared.last) = Some(last);
         self.shared.stop.stop();
         self.shared.untidy.notify_one();
         let _ = self.tending.await;

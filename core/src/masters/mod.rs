@@ -18,6 +18,7 @@
 //! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
+//! - [`Handle`]: what a person asks of a circle, and its [`Status`].
 //!
 //! The targets of such a sync follow one of its sources, through lanes like those of any other
 //! sync: so they get whole transactions, and a checkpoint that they can prove.
@@ -29,7 +30,11 @@
 //! but itself, and what a person is to decide is shown and waits.
 
 pub mod checkpoint;
+mod handle;
 pub mod rows;
+mod status;
 pub mod tables;
 
+pub use handle::{Handle, Wishes};
+pub use status::{BY_PERSON, Member, MemberState, Round, State, Status};
 pub use tables::{MemberTable, SharedTable, Tables};
