@@ -4,13 +4,18 @@ mod check;
 mod demo;
 mod drop;
 mod init;
+mod kick;
+mod masters;
 mod output;
+mod pause;
+mod ping;
 mod plugins;
 mod reload;
 mod run;
 mod runtime;
 mod status;
 mod stop;
+mod watch;
 
 use crate::{
     Faults,
@@ -39,6 +44,10 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Status(options) => status::status(&config()?, *options, &mut output),
         Command::Demo(options) => demo::demo(options, &mut output),
         Command::Reload => reload::reload(&cli.config, &mut output),
+        Command::Pause(options) => pause::pause(&config()?, options, &mut output),
+        Command::Resume(options) => pause::resume(&config()?, options, &mut output),
+        Command::Kick(options) => kick::kick(&config()?, options, &mut output),
+        Command::Ping(options) => ping::ping(&config()?, options, &mut output),
         Command::Stop => stop::stop(&config()?),
     }
 }

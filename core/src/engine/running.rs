@@ -324,6 +324,7 @@ async fn open(
                 let wanted = Wanted {
                     tables: streaming.tables_of(&spec),
                     plugin: plugin_for(&registry, &lane, &spec),
+                    paused: shared.paused_since(&lane),
                     spec,
                 };
                 let plugin = wanted.spec.target.plugin.clone();

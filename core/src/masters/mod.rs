@@ -18,6 +18,7 @@
 //! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
+//! - [`Handle`]: what a person asks of a circle, and its [`Status`].
 //!
 //! The targets of such a sync follow one of its sources, through lanes like those of any other
 //! sync: so they get whole transactions, and a checkpoint that they can prove.
