@@ -37,9 +37,9 @@ pub(super) fn masters(
         KEYS.iter().for_each(|key| refuse(section, key));
         return Some(Masters::default());
     }
-    let or = |node: Option<Node<'_>>| node.map_or(Some(Conflict::default()), |node| {
-        conflict(&node, sources)
-    });
+    let or = |node: Option<Node<'_>>| {
+        node.map_or(Some(Conflict::default()), |node| conflict(&node, sources))
+    };
     let strategy = or(section.get("conflict"));
     let trigger_effects = choice(
         section,
@@ -101,11 +101,7 @@ fn refuse(section: &Section<'_>, key: &str) {
     }
 }
 
-fn choice<T: Copy + Default>(
-    section: &Section<'_>,
-    key: &str,
-    choices: &[(&str, T)],
-) -> Option<T> {
+fn choice<T: Copy + Default>(section: &Section<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
     let node = section.get(key);
     node.map_or_else(|| Some(T::default()), |node| node.choice(choices))
 }

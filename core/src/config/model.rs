@@ -10,7 +10,7 @@ use super::{
     pattern::TablePattern,
     redact::redact_url,
 };
-use crate::masters::checkpoint;
+use crate::source::is_own_table;
 
 /// A whole config file, checked.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ impl Sync {
     /// matches decides. tahr's own table is never included.
     #[must_use]
     pub fn selects(&self, table: &TableName) -> bool {
-        TablePattern::select(&self.tables, table) && !checkpoint::is_ours(table)
+        TablePattern::select(&self.tables, table) && !is_own_table(table)
     }
 }
 

@@ -5,7 +5,6 @@
 //! transaction that it marks, and WAL order says what came before it and what after.
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::TableName;
 
 use crate::reconcile::{Blob, Key, Origin};
 
@@ -13,18 +12,6 @@ use crate::reconcile::{Blob, Key, Origin};
 pub const SCHEMA: &str = "tahr";
 /// The table.
 pub const TABLE: &str = "checkpoint";
-
-/// The table's whole name.
-#[must_use]
-pub fn table() -> TableName {
-    TableName::new(SCHEMA, TABLE)
-}
-
-/// Whether `table` is tahr's own: no sync replicates it.
-#[must_use]
-pub fn is_ours(table: &TableName) -> bool {
-    table.schema == SCHEMA && table.table == TABLE
-}
 
 /// What an apply tells beside its rows, in the column `notes` of its row: written by the last
 /// statement of the transaction, where there is anything to tell.

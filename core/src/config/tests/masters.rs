@@ -199,10 +199,7 @@ fn a_strategy_names_sources_of_its_sync() {
             "conflict = [\"nroth\", \"south\"]",
             "syncs.shop.conflict[0]: \"nroth\" is no source of this sync\nhint: did you mean \"north\"?",
         ),
-        (
-            "conflict = [\"qq\"]",
-            "hint: its sources: north, south",
-        ),
+        ("conflict = [\"qq\"]", "hint: its sources: north, south"),
         (
             "[syncs.shop.table.t]\nconflict = [\"west\"]\n[sources.west]\nurl = \"x\"",
             "syncs.shop.table.t.conflict[0]: \"west\" is no source of this sync",
@@ -241,11 +238,20 @@ fn a_file_of_lua_is_beside_the_config_and_must_exist() {
         Conflict::Lua(folder.path().join("rules.lua"))
     );
     for (value, expected) in [
-        ("{ lua = \"rule.lua\" }", "rule.lua does not exist\nhint: the path is absolute or"),
+        (
+            "{ lua = \"rule.lua\" }",
+            "rule.lua does not exist\nhint: the path is absolute or",
+        ),
         ("{ lua = \"folder\" }", "folder is no file"),
         ("{ lau = \"rules.lua\" }", "did you mean \"lua\"?"),
-        ("{}", "lacks the key \"lua\"\nhint: conflict = { lua = \"file.lua\" }"),
-        ("{ lua = 5 }", "syncs.shop.conflict.lua: expected a string, found the number 5"),
+        (
+            "{}",
+            "lacks the key \"lua\"\nhint: conflict = { lua = \"file.lua\" }",
+        ),
+        (
+            "{ lua = 5 }",
+            "syncs.shop.conflict.lua: expected a string, found the number 5",
+        ),
     ] {
         let shown = parse(&format!("conflict = {value}")).unwrap_err().render();
         assert!(shown.contains(expected), "{shown}\nlacks: {expected}");
