@@ -18,6 +18,7 @@ async fn look(url: &str, publication: Option<&str>) -> Report {
         publication,
         slot: None,
         wanted: &wanted,
+        shared: None,
     };
     preflight(&url, &request)
         .await

@@ -76,6 +76,7 @@ async fn look(url: &Url, name: &str) -> Result<Report, SourceError> {
         publication: None,
         slot: None,
         wanted: &|_| true,
+        shared: None,
     };
     preflight(url, &request).await
 }

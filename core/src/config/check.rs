@@ -50,7 +50,9 @@ pub(super) fn config(root: Section<'_>, plugin_dirs: Vec<PathBuf>) -> Option<Con
             || root.nodes().any(|(name, _)| {
                 name != key && nearest(&name, SECTIONS.iter().copied()) == Some(key)
             });
-        if !is_recorded && root.names(key).is_empty() {
+        // Sources that have each other need no target.
+        let is_optional = key == "targets" && has_masters_only(&root);
+        if !is_recorded && !is_optional && root.names(key).is_empty() {
             root.document
                 .fault_of_file(format!("no [{key}.NAME] section"), Some(example.into()));
         }
@@ -62,6 +64,19 @@ pub(super) fn config(root: Section<'_>, plugin_dirs: Vec<PathBuf>) -> Option<Con
         targets,
         syncs,
         path,
+    })
+}
+
+/// Whether every sync of the file has several sources.
+fn has_masters_only(root: &Section<'_>) -> bool {
+    let syncs = root.get("syncs").and_then(|node| node.value.as_table());
+    let has_several = |sync: &toml::de::DeValue<'_>| {
+        let sources = sync.as_table().and_then(|sync| sync.get("sources"));
+        let sources = sources.and_then(|sources| sources.get_ref().as_array());
+        sources.is_some_and(|sources| sources.len() > 1)
+    };
+    syncs.is_some_and(|syncs| {
+        !syncs.is_empty() && syncs.values().all(|sync| has_several(sync.get_ref()))
     })
 }
 

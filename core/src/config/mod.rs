@@ -7,7 +7,7 @@
 //! judged later, by `tahr check`.
 //!
 //! ```text
-//! file ─ load: parse ─▶ document, node (places, variables, types) ─ check, sync ─▶ model: Config
+//! file ─ load: parse ─▶ document, node (places, variables, types) ─ check, sync, masters_keys ─▶ model: Config
 //! ```
 //!
 //! Variables are expanded in string values after parsing, so that a value can't become a key.
@@ -19,6 +19,7 @@ mod duration;
 mod expand;
 mod load;
 mod masters;
+mod masters_keys;
 mod model;
 mod node;
 mod pattern;

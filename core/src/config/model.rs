@@ -10,6 +10,7 @@ use super::{
     pattern::TablePattern,
     redact::redact_url,
 };
+use crate::source::is_own_table;
 
 /// A whole config file, checked.
 #[derive(Clone, Debug)]
@@ -115,7 +116,7 @@ impl fmt::Debug for Target {
 pub struct Sync {
     /// Names of its sources; several also replicate to each other.
     pub sources: Vec<String>,
-    /// Names of its targets; one lane each.
+    /// Names of its targets; one lane each. Empty only with several sources.
     pub targets: Vec<String>,
     /// Which tables, see [`Sync::selects`].
     pub tables: Vec<TablePattern>,
@@ -135,6 +136,15 @@ pub struct Sync {
     pub on_gap: Option<OnGap>,
     /// What counts among several sources.
     pub masters: Masters,
+}
+
+impl Config {
+    /// The syncs of several sources that the source `name` is in, by name.
+    pub fn masters_of(&self, name: &str) -> impl Iterator<Item = (&String, &Sync)> {
+        self.syncs.iter().filter(move |(_, sync)| {
+            sync.has_masters() && sync.sources.iter().any(|source| source == name)
+        })
+    }
 }
 
 impl Sync {
@@ -159,10 +169,10 @@ impl Sync {
     }
 
     /// Whether its patterns include `table`: they are tried in order, and the last one that
-    /// matches decides.
+    /// matches decides. tahr's own table is never included.
     #[must_use]
     pub fn selects(&self, table: &TableName) -> bool {
-        TablePattern::select(&self.tables, table)
+        TablePattern::select(&self.tables, table) && !is_own_table(table)
     }
 }
 

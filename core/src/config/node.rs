@@ -155,7 +155,8 @@ impl<'d> Node<'d> {
         }
     }
 
-    fn wrong_type<T>(&self, expected: &str) -> Option<T> {
+    /// Records that it is no `expected`.
+    pub(super) fn wrong_type<T>(&self, expected: &str) -> Option<T> {
         self.fault(format!("expected {expected}, found {}", self.found()));
         None
     }

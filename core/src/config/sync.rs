@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use tahr_plugin_api::TableName;
 
 use super::{
-    Masters,
     document::{Section, did_you_mean},
+    masters::Conflict,
+    masters_keys,
     model::{Existing, OnGap, Sync, TableRule},
     node::Node,
     pattern::{TablePattern, parse_table_name},
@@ -15,7 +16,10 @@ use super::{
 /// The longest `max_delay_ms`, an hour; more is surely a mistake.
 const DELAY_LIMIT: u32 = 3_600_000;
 
-const KEYS: &[&str] = &[
+/// The most sources that one sync may have.
+const SOURCES_LIMIT: usize = 64;
+
+const KEYS: [&str; 10] = [
     "sources",
     "targets",
     "tables",
@@ -30,22 +34,30 @@ const KEYS: &[&str] = &[
 
 /// One sync; `sources` and `targets` are the names that the file declares.
 pub(super) fn sync(section: &Section<'_>, sources: &[String], targets: &[String]) -> Option<Sync> {
-    section.allow(
-        KEYS,
-        &[("conflict", "remove it: it is for syncs of several sources")],
-    );
-    let tables = patterns(section);
-    let rules = rules(section, tables.as_deref());
+    section.allow(&[&KEYS[..], &masters_keys::KEYS].concat(), &[]);
+    let patterns = patterns(section);
     let sources = references(section, "sources", "source", sources);
     if let (Some(names), Some(node)) = (&sources, section.get("sources"))
-        && names.len() > 1
+        && names.len() > SOURCES_LIMIT
     {
         node.fault_hint(
-            format!("{} sources in one sync are not built yet", names.len()),
-            "write a sync of its own for each source",
+            format!(
+                "names {} sources, and a sync has at most {SOURCES_LIMIT}",
+                names.len()
+            ),
+            "divide them into syncs that share one source each, as the branches of a tree",
         );
     }
-    let targets = references(section, "targets", "target", targets);
+    let rules = rules(section, patterns.as_deref(), sources.as_deref());
+    // Several sources have each other.
+    let is_optional = sources.as_ref().is_some_and(|names| names.len() > 1);
+    let targets = match section.get("targets") {
+        None if is_optional => Some(Vec::new()),
+        Some(node) if is_optional && is_empty(&node) => Some(Vec::new()),
+        _ => references(section, "targets", "target", targets),
+    };
+    let count = targets.as_ref().map_or(1, Vec::len);
+    let masters = masters_keys::masters(section, sources.as_deref(), count);
     let number = |key, default, range| {
         section
             .get(key)
@@ -74,7 +86,7 @@ pub(super) fn sync(section: &Section<'_>, sources: &[String], targets: &[String]
     Some(Sync {
         sources: sources?,
         targets: targets?,
-        tables: tables?,
+        tables: patterns?,
         tables_rules: rules,
         max_batch_rows: max_batch_rows?,
         max_batch_bytes: max_batch_bytes?,
@@ -82,7 +94,7 @@ pub(super) fn sync(section: &Section<'_>, sources: &[String], targets: &[String]
         copy_workers: copy_workers?,
         existing: existing?,
         on_gap,
-        masters: Masters::default(),
+        masters: masters?,
     })
 }
 
@@ -98,7 +110,7 @@ fn references(
         declared.first().map_or("name", String::as_str)
     );
     let node = section.require(key, &example)?;
-    if node.value.as_array().is_some_and(|array| array.is_empty()) {
+    if is_empty(&node) {
         node.fault_hint(format!("names no {what}"), example);
         return None;
     }
@@ -122,6 +134,10 @@ fn references(
         names.push(name);
     }
     Some(names)
+}
+
+fn is_empty(node: &Node<'_>) -> bool {
+    node.value.as_array().is_some_and(|array| array.is_empty())
 }
 
 fn patterns(section: &Section<'_>) -> Option<Vec<TablePattern>> {
@@ -155,10 +171,11 @@ fn patterns(section: &Section<'_>) -> Option<Vec<TablePattern>> {
     Some(patterns)
 }
 
-/// `[syncs.NAME.table.TABLE]`; `patterns` are the sync's, if they are without fault.
+/// `[syncs.NAME.table.TABLE]`; `patterns` and `sources` are the sync's, if they are without fault.
 fn rules(
     section: &Section<'_>,
     patterns: Option<&[TablePattern]>,
+    sources: Option<&[String]>,
 ) -> BTreeMap<TableName, TableRule> {
     let mut rules = BTreeMap::new();
     let mut renamed: BTreeMap<TableName, TableName> = BTreeMap::new();
@@ -168,7 +185,7 @@ fn rules(
                 .document
                 .fault(rule.at, message, hint.map(str::to_owned));
         };
-        let read = self::rule(&rule);
+        let read = self::rule(&rule, sources);
         let name = match parse_table_name(&key) {
             Ok((schema, table)) => TableName::new(schema.unwrap_or("public".to_owned()), table),
             Err(error) => {
@@ -208,7 +225,7 @@ fn rules(
                 TableRule {
                     rename,
                     exclude: read.exclude,
-                    conflict: None,
+                    conflict: read.conflict,
                 },
             )
             .is_some()
@@ -223,11 +240,12 @@ fn rules(
 struct ReadRule {
     rename: Option<(Option<String>, String)>,
     exclude: Vec<String>,
+    conflict: Option<Conflict>,
 }
 
-fn rule(section: &Section<'_>) -> ReadRule {
+fn rule(section: &Section<'_>, sources: Option<&[String]>) -> ReadRule {
     section.allow(
-        &["rename", "exclude"],
+        &["rename", "exclude", "conflict"],
         &[(
             "where",
             "remove it: rows can't be filtered yet, columns can with \"exclude\"",
@@ -246,5 +264,9 @@ fn rule(section: &Section<'_>) -> ReadRule {
         .into_iter()
         .map(|(column, _)| column)
         .collect();
-    ReadRule { rename, exclude }
+    ReadRule {
+        rename,
+        exclude,
+        conflict: masters_keys::of_table(section, sources),
+    }
 }

@@ -228,12 +228,13 @@ impl Shared {
         let mut sources = lock(&self.sources);
         let mut busy = BTreeSet::new();
         let mut is_done = true;
-        for running in sources.values_mut() {
+        for (name, running) in sources.iter_mut() {
             let stop = &running.stop;
             if let Some(streaming) = &mut running.streaming {
                 is_done &= streaming.clear(&mut busy);
-                // The last thing that a source is read for is the last of its lanes.
-                if !streaming.is_wanted() {
+                // The last thing that a source is read for is the last of its lanes, unless other
+                // sources get its changes.
+                if !streaming.is_wanted() && config.masters_of(name).next().is_none() {
                     stop.stop();
                     streaming.log.stop();
                 }

@@ -156,9 +156,8 @@ impl Shared {
         part.syncs.retain(|name, sync| {
             let mut targets = sync.targets.iter();
             targets.any(|target| {
-                sync.sources
-                    .iter()
-                    .any(|source| changes(name, source, target))
+                let mut followed = sync.followed().into_iter();
+                followed.any(|source| changes(name, source, target))
             })
         });
         let mut all: Vec<View> = Vec::new();

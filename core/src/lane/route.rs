@@ -165,6 +165,7 @@ mod tests {
         let seen = seen(TableRule {
             rename: Some(TableName::new("public", "clients")),
             exclude: vec!["secret".to_owned()],
+            ..TableRule::default()
         })
         .unwrap();
         assert_eq!(seen.target.to_string(), "public.clients");
@@ -178,8 +179,8 @@ mod tests {
     fn a_key_column_or_an_unknown_one_can_not_be_excluded() {
         for (name, part) in [("id", "part of its key"), ("nmae", "has no column")] {
             let error = seen(TableRule {
-                rename: None,
                 exclude: vec![name.to_owned()],
+                ..TableRule::default()
             })
             .unwrap_err();
             assert!(

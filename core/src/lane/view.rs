@@ -27,7 +27,7 @@ pub fn views(config: &Config, source: &str, tables: &[Table]) -> (Vec<View>, Vec
     let (mut views, mut errors) = (Vec::new(), Vec::new());
     let relations = Arc::new(Relations::default());
     let syncs = config.syncs.iter();
-    for (name, sync) in syncs.filter(|(_, sync)| sync.sources.iter().any(|has| has == source)) {
+    for (name, sync) in syncs.filter(|(_, sync)| sync.followed().is_some_and(|has| has == source)) {
         let mut routes = Routes::new(Arc::new(sync.clone()), Arc::clone(&relations));
         let mut seen = Vec::new();
         for table in tables {

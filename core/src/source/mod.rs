@@ -41,12 +41,13 @@ pub use catalog::Wanted;
 pub use error::{SourceError, SourceErrorKind};
 pub use identity::Identity;
 pub use names::{
-    Owner, object_name, quote_identifier, quote_literal, quote_table, temporary_slot_name,
+    Owner, is_own_table, object_name, own_table, quote_identifier, quote_literal, quote_table,
+    temporary_slot_name,
 };
 pub use opened::{
-    Approval, Opened, application, finding_error, is_wanted, look, owner, parse, usable,
+    Approval, Opened, application, finding_error, is_wanted, look, owner, parse, published, usable,
 };
-pub use preflight::{Finding, Report, Request, Severity, preflight, script};
+pub use preflight::{Finding, Report, Request, Severity, Shared, is_refused, preflight, script};
 pub use publication::Publication;
 pub use reader::{Reader, SourceCell, SourceStatus};
 pub use slot::Slot;

@@ -8,6 +8,7 @@ use std::{
 use tahr_plugin_api::TableName;
 
 use super::SourceError;
+use crate::masters::checkpoint;
 
 /// The most bytes that PostgreSQL keeps of a name.
 const MAX_NAME: usize = 63;
@@ -55,6 +56,18 @@ pub fn object_name(owner: &Owner) -> Result<String, SourceError> {
         .hint("shorten the engine's or the source's name"));
     }
     Ok(name)
+}
+
+/// The name of tahr's own table on a source that others replicate to.
+#[must_use]
+pub fn own_table() -> TableName {
+    TableName::new(checkpoint::SCHEMA, checkpoint::TABLE)
+}
+
+/// Whether `table` is tahr's own, which no sync replicates.
+#[must_use]
+pub fn is_own_table(table: &TableName) -> bool {
+    table.schema == checkpoint::SCHEMA && table.table == checkpoint::TABLE
 }
 
 /// A name for a temporary slot that no other session has: a cluster has one name space for all.

@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tahr_plugin_api::{Lsn, TableName};
 use tahr_postgres_connect::Url;
+use tokio_postgres::Client;
 
 use super::{
-    Blocker, Identity, Owner, Publication, Report, Request, Severity, Slot, SourceError, Table,
-    object_name, preflight,
+    Blocker, Identity, Owner, Publication, Report, Request, Severity, Shared, Slot, SourceError,
+    Table, object_name, own_table, preflight,
 };
 use crate::{
     Error, Faults,
     config::{Config, Source},
+    masters::checkpoint,
     shutdown::Stop,
 };
 
@@ -102,11 +104,13 @@ impl Opened {
             return Ok(Err(faults));
         }
         let client = url.connect_source(&application).await?;
+        mark(&client, config, name).await?;
         let made = object_name(&owner)?;
         let publication = source.publication.clone().unwrap_or_else(|| made.clone());
         let slot = source.slot.clone().unwrap_or(made);
         if source.publication.is_none() {
-            Publication::ensure(&client, &publication, &owner, &names(&tables)).await?;
+            let tables = published(config, name, &tables);
+            Publication::ensure(&client, &publication, &owner, &tables).await?;
         }
         let confirmed = match Slot::find(&client, &slot).await? {
             Some(found) => match found.confirmed_flush {
@@ -140,7 +144,8 @@ impl Opened {
     }
 
     /// Makes the publication carry `tables` while it is read, if it is tahr's own: those that are in
-    /// it already stay in it, unless `only` these are wanted. Committed when this returns.
+    /// it already stay in it, unless `only` these are wanted; and makes what syncs of several sources
+    /// need. Committed when this returns.
     ///
     /// # Errors
     ///
@@ -151,13 +156,20 @@ impl Opened {
         tables: &[Table],
         only: bool,
     ) -> Result<(), SourceError> {
-        let source = config.sources.get(&self.name);
-        if source.is_none_or(|source| source.publication.is_some()) {
+        let Some(source) = config.sources.get(&self.name) else {
+            return Ok(());
+        };
+        let has_masters = config.masters_of(&self.name).next().is_some();
+        if source.publication.is_some() && !has_masters {
             return Ok(());
         }
         let client = self.url.connect_source(&self.application).await?;
+        mark(&client, config, &self.name).await?;
+        if source.publication.is_some() {
+            return Ok(());
+        }
         let owner = owner(config, &self.name);
-        let tables = names(tables);
+        let tables = published(config, &self.name, tables);
         match only {
             true => Publication::ensure(&client, &self.publication, &owner, &tables).await,
             false => Publication::add(&client, &self.publication, &owner, &tables).await,
@@ -190,12 +202,24 @@ pub async fn look(config: &Config, name: &str, source: &Source) -> Result<Report
     let url = parse(source)?;
     let owner = owner(config, name);
     let wanted = |table: &TableName| is_wanted(config, name, table);
+    let shared = |table: &TableName| {
+        let mut syncs = config.masters_of(name);
+        syncs.any(|(_, sync)| sync.selects(table))
+    };
+    let syncs: Vec<&str> = config
+        .masters_of(name)
+        .map(|(sync, _)| sync.as_str())
+        .collect();
     let request = Request {
         owner: &owner,
         application: &application(&owner.engine),
         publication: source.publication.as_deref(),
         slot: source.slot.as_deref(),
         wanted: &wanted,
+        shared: (!syncs.is_empty()).then_some(Shared {
+            syncs: &syncs,
+            tables: &shared,
+        }),
     };
     preflight(&url, &request).await
 }
@@ -249,9 +273,22 @@ pub fn usable(name: &str, report: Report) -> Result<(Identity, Vec<Table>), Faul
     Ok((identity, report.tables))
 }
 
-fn names(tables: &[Table]) -> Vec<TableName> {
+/// Makes the rows by which tahr's own transactions are recognized, one for each sync of several
+/// sources.
+async fn mark(client: &Client, config: &Config, name: &str) -> Result<(), SourceError> {
+    for (sync, _) in config.masters_of(name) {
+        checkpoint::ensure(client, &config.engine.name, sync).await?;
+    }
+    Ok(())
+}
+
+/// What the publication of the source `name`, which has these `tables`, has to carry: tahr's own
+/// table too, where other sources replicate to it.
+#[must_use]
+pub fn published(config: &Config, name: &str, tables: &[Table]) -> Vec<TableName> {
     let names = tables.iter().map(|table| table.relation.source.clone());
-    names.collect()
+    let has_masters = config.masters_of(name).next().is_some();
+    names.chain(has_masters.then(own_table)).collect()
 }
 
 /// What preflight found, as a command ends with it.

@@ -61,10 +61,6 @@ fn keys_that_are_not_built_yet_say_so() {
         "key \"listen\" in [engine] is not built yet",
     );
     one_fault(
-        "conflict = \"latest\"",
-        "key \"conflict\" in [syncs.shop] is not built yet",
-    );
-    one_fault(
         "[syncs.shop.table.t]\nwhere = \"a\"",
         "key \"where\" in [syncs.shop.table.t] is not built yet",
     );
@@ -77,17 +73,6 @@ fn keys_that_are_not_built_yet_say_so() {
         "[targets.",
         "capture = \"wall\"\n[targets.",
         "expected \"wal\", found the string \"wall\"",
-    );
-    one_fault_where(
-        "sources = [\"shop\"]",
-        "sources = [\"shop\", \"b\"]\n[sources.b]\nurl = \"x\"\n[syncs.shop]",
-        "not TOML",
-    );
-    let two = SMALLEST.replace("[\"shop\"]", "[\"shop\", \"b\"]") + "[sources.b]\nurl = \"x\"";
-    let shown = faults(&two);
-    assert!(
-        shown.contains("syncs.shop.sources: 2 sources in one sync are not built yet"),
-        "{shown}"
     );
 }
 

@@ -4,6 +4,7 @@
 //! Nothing is made or changed here, so it may run at any time, beside a running engine too.
 
 mod finding;
+mod masters;
 mod objects;
 mod server;
 mod tables;
@@ -11,6 +12,7 @@ mod tables;
 use tahr_postgres_connect::Url;
 
 pub use finding::{Finding, Severity, script};
+pub use masters::is_refused;
 
 use super::{Identity, Owner, SourceError, Table, Wanted, catalog, object_name};
 
@@ -27,6 +29,17 @@ pub struct Request<'a> {
     pub slot: Option<&'a str>,
     /// The tables to replicate.
     pub wanted: Wanted<'a>,
+    /// What it has in common with other sources; none where it is in no sync of several.
+    pub shared: Option<Shared<'a>>,
+}
+
+/// What a source has in common with others, which replicate to it and it to them.
+#[derive(Clone, Copy)]
+pub struct Shared<'a> {
+    /// The names of the syncs.
+    pub syncs: &'a [&'a str],
+    /// The tables.
+    pub tables: Wanted<'a>,
 }
 
 impl std::fmt::Debug for Request<'_> {
@@ -81,13 +94,19 @@ pub async fn preflight(url: &Url, request: &Request<'_>) -> Result<Report, Sourc
     }
     report.identity = Some(Identity::read(&client).await?);
     let mut listed = catalog::tables(&client, request.wanted).await?;
-    tables::check(
-        &listed,
-        &role,
-        request.publication.is_none(),
-        &mut report.findings,
-    );
+    tables::check(&listed, &role, request, &mut report.findings);
     listed.retain(tables::can_be_published);
+    if let Some(shared) = &request.shared {
+        masters::check(
+            &client,
+            &role,
+            request,
+            shared,
+            &listed,
+            &mut report.findings,
+        )
+        .await?;
+    }
     if request.publication.is_none() {
         tables::unlendable(&listed, &role, publication, &mut report.findings);
     }

@@ -5,8 +5,8 @@ use tokio_postgres::Client;
 
 use super::{Finding, Request, server::Role};
 use crate::source::{
-    Publication, Slot, SourceError, Table, TableKind, publication::creation, quote_identifier,
-    quote_literal, quote_table,
+    Publication, Slot, SourceError, Table, TableKind, own_table, publication::creation,
+    quote_identifier, quote_literal, quote_table,
 };
 
 /// Checks the publication `name` against the tables that it must carry.
@@ -41,7 +41,9 @@ pub(super) async fn publication(
         }
         return Ok(());
     }
-    let all: Vec<&TableName> = tables.iter().map(|table| &table.relation.source).collect();
+    let own = request.shared.map(|_| own_table());
+    let all = tables.iter().map(|table| &table.relation.source);
+    let all: Vec<&TableName> = all.chain(&own).collect();
     let list = |names: &[&TableName]| {
         let names: Vec<_> = names
             .iter()

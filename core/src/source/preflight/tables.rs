@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tahr_plugin_api::ReplicaIdentity;
 
-use super::{Finding, server::Role};
+use super::{Finding, Request, masters, server::Role};
 use crate::source::{Table, TableKind, publication, quote_identifier, quote_table};
 
 /// From here on an update under a replica identity with a computed column is an error.
@@ -17,8 +17,14 @@ pub(super) fn can_be_published(table: &Table) -> bool {
         && table.foreign_partitions.is_empty()
 }
 
-/// Checks `tables`; with `publish` tahr makes the publication itself, which takes ownership.
-pub(super) fn check(tables: &[Table], role: &Role, publish: bool, found: &mut Vec<Finding>) {
+/// Checks `tables`. Where tahr makes the publication itself, that takes ownership.
+pub(super) fn check(
+    tables: &[Table],
+    role: &Role,
+    request: &Request<'_>,
+    found: &mut Vec<Finding>,
+) {
+    let publish = request.publication.is_none();
     if tables.is_empty() {
         found.push(Finding::error(
             format!("database {}", role.database),
@@ -59,7 +65,9 @@ pub(super) fn check(tables: &[Table], role: &Role, publish: bool, found: &mut Ve
             ));
         }
         if can_be_published(table) {
-            found.extend(identity(table, role));
+            let is_shared = request.shared.is_some_and(|shared| (shared.tables)(name));
+            let key = is_shared.then(|| masters::key(table)).flatten();
+            found.extend(key.or_else(|| identity(table, role)));
             found.extend(rights(table, role, publish));
             if !table.generated.is_empty() {
                 found.push(Finding::warning(
