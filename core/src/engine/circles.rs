@@ -93,7 +93,10 @@ impl Circles {
     ) -> bool {
         let mut is_done = true;
         self.0.retain(|name, place| {
-            place.clear(sources);
+            if !place.clear(sources) {
+                is_done = false;
+                return true;
+            }
             if place.taken.is_none() && place.wanted.is_none() {
                 for running in sources.values_mut() {
                     if let Some(streaming) = &mut running.streaming {
@@ -102,7 +105,7 @@ impl Circles {
                 }
                 return false;
             }
-            is_done &= place.fill(name, config, sources, stop);
+            place.fill(name, config, sources, stop);
             true
         });
         is_done
@@ -118,17 +121,14 @@ impl Circles {
         circles.iter().for_each(Circle::stop);
         circles
     }
-
-    /// What people hold of each.
-    pub(super) fn handles(&self) -> impl Iterator<Item = (&String, &Handle)> {
-        self.0.iter().map(|(name, place)| (name, &place.handle))
-    }
 }
 
 impl Place {
-    /// Ends the circle that is here and is not wanted like this.
-    fn clear(&mut self, sources: &BTreeMap<String, Running>) {
-        let Some(taken) = &self.taken else { return };
+    /// Ends the circle that is here and is not wanted like this; whether none such is left.
+    fn clear(&mut self, sources: &BTreeMap<String, Running>) -> bool {
+        let Some(taken) = &self.taken else {
+            return true;
+        };
         let fits = self.wanted.as_ref().is_some_and(|wanted| Arc::ptr_eq(wanted, &taken.by));
         // Tables that have changed make another circle of it.
         let is_told_right = taken.by.sync.sources.iter().zip(&taken.told).all(|(source, told)| {
@@ -141,14 +141,16 @@ impl Place {
             }
         });
         if fits && is_told_right {
-            return;
+            return true;
         }
         taken.circle.stop();
-        if taken.circle.is_finished()
-            && let Some(taken) = self.taken.take()
-        {
+        if !taken.circle.is_finished() {
+            return false;
+        }
+        if let Some(taken) = self.taken.take() {
             taken.circle.join();
         }
+        true
     }
 
     /// Lets the wanted circle begin, and tells it of its sources.
@@ -158,15 +160,8 @@ impl Place {
         config: &Config,
         sources: &mut BTreeMap<String, Running>,
         stop: &Stop,
-    ) -> bool {
-        let Some(wanted) = &self.wanted else {
-            return false;
-        };
-        if let Some(taken) = &self.taken
-            && !Arc::ptr_eq(&taken.by, wanted)
-        {
-            return false;
-        }
+    ) {
+        let Some(wanted) = &self.wanted else { return };
         if self.taken.is_none() {
             let setup = Setup {
                 engine: config.engine.name.clone(),
@@ -190,13 +185,11 @@ impl Place {
                 }
                 Err(error) => {
                     tracing::error!(sync = name, %error, "a sync's thread can't start");
-                    return true;
+                    return;
                 }
             }
         }
-        let Some(taken) = &mut self.taken else {
-            return true;
-        };
+        let Some(taken) = &mut self.taken else { return };
         for (member, source) in wanted.sync.sources.iter().enumerate() {
             let Some(running) = sources.get_mut(source) else {
                 continue;
@@ -210,7 +203,6 @@ impl Place {
                 taken.circle.arrive(member, present);
             }
         }
-        true
     }
 }
 
