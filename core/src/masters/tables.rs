@@ -1,8 +1,9 @@
 //! The tables of a sync as all of its sources have them.
 //!
 //! The sources may spell a table differently: another order of columns, another owner, other OIDs.
-//! One spelling counts, that of the source listed first; [`SharedTable::members`] says where each
-//! source keeps what. Rows and keys travel in the shared spelling only.
+//! One spelling counts, which needs no source to be known: columns in order of their names.
+//! [`SharedTable::members`] says where each source keeps what. Rows and keys travel in the shared
+//! spelling only, also between syncs and across restarts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,20 +22,20 @@ pub struct SharedTable {
     pub id: TableId,
     /// Its name, the same on all sources.
     pub name: TableName,
-    /// The columns, as the source listed first has them.
+    /// The columns in order of their names, of types as the first source that is here has them.
     pub columns: Vec<Column>,
-    /// Positions in `columns` of the key by which a row is named; never empty.
+    /// Positions in `columns` of the key by which a row is named, in order; never empty.
     pub key: Vec<usize>,
     /// Positions in `columns` of each further unique key.
     pub unique_keys: Vec<Vec<usize>>,
     /// Whether it has a foreign key, or is the target of one, on some source.
     pub foreign_keys: bool,
-    /// How each source has it, in the order of the sync's sources.
+    /// How each source has it, in the order of the sync's sources; empty for one that is away.
     pub members: Vec<MemberTable>,
 }
 
 /// A shared table on one source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MemberTable {
     /// Its OID there.
     pub oid: u32,
@@ -80,6 +81,18 @@ impl Tables {
     ///
     /// Every table that is missing on a source, or has other columns or another key there.
     pub fn agree(members: &[(String, Vec<Table>)]) -> Result<Self, Vec<Error>> {
+        let here = members
+            .iter()
+            .map(|(name, tables)| (name.clone(), Some(tables.clone())));
+        Self::agree_among(&here.collect::<Vec<_>>())
+    }
+
+    /// As [`agree`](Self::agree), where some sources may be away, and can't disagree.
+    ///
+    /// # Errors
+    ///
+    /// As [`agree`](Self::agree).
+    pub fn agree_among(members: &[(String, Option<Vec<Table>>)]) -> Result<Self, Vec<Error>> {
         let mut tables = Self {
             by_oid: vec![HashMap::new(); members.len()],
             ..Self::default()
@@ -87,7 +100,8 @@ impl Tables {
         let mut errors = Vec::new();
         let mut names: Vec<&TableName> = members
             .iter()
-            .flat_map(|(_, tables)| tables.iter().map(|table| &table.relation.source))
+            .flat_map(|(_, tables)| tables.iter().flatten())
+            .map(|table| &table.relation.source)
             .collect();
         names.sort();
         names.dedup();
@@ -136,12 +150,15 @@ impl Tables {
 }
 
 /// The table `name` as the sources have it.
-fn agree(name: &TableName, members: &[(String, Vec<Table>)]) -> Result<SharedTable, Vec<Error>> {
+fn agree(
+    name: &TableName,
+    members: &[(String, Option<Vec<Table>>)],
+) -> Result<SharedTable, Vec<Error>> {
     let mut errors = Vec::new();
     let found: Vec<Option<&Relation>> = members
         .iter()
         .map(|(_, tables)| {
-            let mut relations = tables.iter().map(|table| &table.relation);
+            let mut relations = tables.iter().flatten().map(|table| &table.relation);
             relations.find(|relation| relation.source == *name)
         })
         .collect();
@@ -149,8 +166,7 @@ fn agree(name: &TableName, members: &[(String, Vec<Table>)]) -> Result<SharedTab
     let Some((first, model)) = named.find_map(|(source, found)| Some((source, (*found)?))) else {
         return Err(errors);
     };
-    let key = model.primary_key.clone();
-    if key.is_empty() {
+    if model.primary_key.is_empty() {
         errors.push(
             Error::source(format!(
                 "table {name} has no primary key on source \"{first}\", so its rows can't be told \
@@ -162,7 +178,13 @@ fn agree(name: &TableName, members: &[(String, Vec<Table>)]) -> Result<SharedTab
         );
     }
     let mut shared = Vec::new();
-    for ((source, _), relation) in members.iter().zip(&found) {
+    let mut order: Vec<usize> = (0..model.columns.len()).collect();
+    order.sort_by(|&a, &b| model.columns[a].name.cmp(&model.columns[b].name));
+    for ((source, here), relation) in members.iter().zip(&found) {
+        if here.is_none() {
+            shared.push(MemberTable::default());
+            continue;
+        }
         let Some(relation) = relation else {
             errors.push(
                 Error::source(format!(
@@ -174,7 +196,7 @@ fn agree(name: &TableName, members: &[(String, Vec<Table>)]) -> Result<SharedTab
             );
             continue;
         };
-        match member(name, (first, model), (source, relation)) {
+        match member(name, &order, (first, model), (source, relation)) {
             Ok(member) => shared.push(member),
             Err(more) => errors.extend(more),
         }
@@ -182,12 +204,19 @@ fn agree(name: &TableName, members: &[(String, Vec<Table>)]) -> Result<SharedTab
     if !errors.is_empty() {
         return Err(errors);
     }
-    let mut unique_keys: Vec<Vec<usize>> = model.unique_keys.clone();
-    unique_keys.retain(|unique| *unique != key);
+    let place = |column: &usize| order.iter().position(|at| at == column);
+    let shared_key = |columns: &[usize]| {
+        let mut places: Vec<usize> = columns.iter().filter_map(place).collect();
+        places.sort_unstable();
+        places
+    };
+    let key = shared_key(&model.primary_key);
+    let unique_keys = model.unique_keys.iter().map(|unique| shared_key(unique));
+    let unique_keys = unique_keys.filter(|unique| *unique != key).collect();
     Ok(SharedTable {
         id: TableId::of(name),
         name: name.clone(),
-        columns: model.columns.clone(),
+        columns: order.iter().map(|&at| model.columns[at].clone()).collect(),
         key,
         unique_keys,
         foreign_keys: found.iter().flatten().any(|found| found.foreign_keys),
@@ -195,9 +224,10 @@ fn agree(name: &TableName, members: &[(String, Vec<Table>)]) -> Result<SharedTab
     })
 }
 
-/// How `source` has a table that `first` has as `model`.
+/// How `source` has a table that `first` has as `model`, whose columns are shared in this order.
 fn member(
     name: &TableName,
+    order: &[usize],
     (first, model): (&str, &Relation),
     (source, relation): (&str, &Relation),
 ) -> Result<MemberTable, Vec<Error>> {
@@ -243,9 +273,9 @@ fn member(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let positions: Vec<usize> = there
+    let positions: Vec<usize> = order
         .iter()
-        .filter_map(|name| relation.position_of(name))
+        .filter_map(|&at| relation.position_of(&there[at]))
         .collect();
     let types = positions
         .iter()
