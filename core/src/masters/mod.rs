@@ -15,7 +15,7 @@
 //!   transactions. It is a lane of the log like any other, whose stored position is the cut.
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.
-//! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
+//! - [`apply`]: writes flights to a source; `store`: the state, durable before it is acted upon;
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
 //! - [`Handle`]: what a person asks of a circle, and its [`Status`].
