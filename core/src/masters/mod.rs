@@ -15,6 +15,7 @@
 //!   transactions. It is a lane of the log like any other, whose stored position is the cut.
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.
+//! - [`preflight`]: whether the sources of a sync go together at all.
 //! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
@@ -29,6 +30,7 @@
 //! but itself, and what a person is to decide is shown and waits.
 
 pub mod checkpoint;
+pub mod preflight;
 pub mod rows;
 pub mod tables;
 
