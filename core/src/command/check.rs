@@ -1,5 +1,7 @@
 //! `tahr check`: everything that is wrong, at once; nothing is written.
 
+mod masters;
+
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use futures_util::future::join_all;
@@ -10,7 +12,7 @@ use crate::{
     Error, ErrorKind, Faults, cli,
     config::{Config, Source},
     lane::{Claims, View, probe, views},
-    plugin::{Pins, Registry, Scanner},
+    plugin::{Pins, Registry},
     source::{Report, Severity, SourceError, application, catalog, is_wanted, look, parse, script},
 };
 
@@ -78,19 +80,17 @@ pub(super) fn check(
         source,
         result: look_at(config, name, source).await,
     });
-    let looked = runtime.block_on(join_all(looked));
+    let all = runtime.block_on(join_all(looked));
     if options.sql {
-        return print_script(&looked, output);
+        return print_script(&all, output);
     }
 
-    let mut scanner = Scanner::default();
-    let news = scanner.scan(&config.engine.plugin_dirs, &Pins::of(config), false);
-    let registry = scanner.registry();
+    let registry = Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
     let mut in_config = Group::new(format!("config {}", config.path.display()));
-    for error in news.errors {
+    for error in registry.errors() {
         let warning = Error::usage(error.to_string());
-        in_config.warnings.push(match error.hint {
-            Some(hint) => warning.hint(hint),
+        in_config.warnings.push(match &error.hint {
+            Some(hint) => warning.hint(hint.clone()),
             None => warning,
         });
     }
@@ -105,16 +105,17 @@ pub(super) fn check(
     let mut tables = 0;
     let mut all_views = Vec::new();
     let mut groups = Vec::new();
-    for looked in &looked {
+    for looked in &all {
         groups.push(of_source(looked));
         if let Ok((report, names)) = &looked.result {
             tables += report.tables.len();
             let (views, errors) = views(config, looked.name, &report.tables);
             in_config.errors.extend(errors);
             all_views.extend(views);
-            check_tables(config, looked.name, (report, names), &mut in_config);
+            check_tables(config, looked.name, (report, names), &all, &mut in_config);
         }
     }
+    groups.extend(runtime.block_on(masters::check(config, &all, &mut in_config)));
     let targets = runtime.block_on(check_targets_of(
         config,
         &registry,
@@ -128,7 +129,7 @@ pub(super) fn check(
     conclude(
         groups,
         &Counts {
-            sources: looked.len(),
+            sources: all.len(),
             tables,
             targets: config.targets.len(),
         },
@@ -178,6 +179,7 @@ fn check_tables(
     config: &Config,
     source: &str,
     (report, names): (&Report, &[TableName]),
+    all: &[Looked<'_>],
     found: &mut Group,
 ) {
     let nearest = |wanted: &TableName| {
@@ -198,6 +200,8 @@ fn check_tables(
                 None => error,
             }
         };
+        // That is said of the sources as a whole.
+        let is_elsewhere = |name: &TableName| masters::has(all, sync, name);
         let is_any = names.iter().any(|name| sync.selects(name));
         // Where no sync's patterns match, the source's preflight has said so.
         if !is_any && names.iter().any(|name| is_wanted(config, source, name)) {
@@ -207,7 +211,7 @@ fn check_tables(
         }
         let singles = sync.tables.iter().filter(|pattern| !pattern.excludes());
         for name in singles.filter_map(|pattern| pattern.single()) {
-            if is_any && !names.contains(&name) {
+            if is_any && !names.contains(&name) && !is_elsewhere(&name) {
                 let message = format!("source \"{source}\" has no table {name}");
                 found.errors.push(say(message, nearest(&name)));
             }
@@ -218,11 +222,10 @@ fn check_tables(
                 .iter()
                 .any(|table| table.relation.source == *name);
             let object = format!("table {name}");
+            let mut findings = report.findings.iter();
             if is_published
-                || report
-                    .findings
-                    .iter()
-                    .any(|finding| finding.object == object)
+                || findings.any(|finding| finding.object == object)
+                || (!names.contains(name) && is_elsewhere(name))
             {
                 continue;
             }

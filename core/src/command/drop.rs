@@ -5,6 +5,7 @@
 //! which it could not pass without.
 
 mod lanes;
+mod masters;
 mod sources;
 
 use std::{
@@ -19,7 +20,7 @@ use crate::{
     config::{Config, Sync},
     control::{StateLock, socket_path},
     lane::shapes_path,
-    plugin::{Pins, Scanner},
+    plugin::{Pins, Registry},
 };
 
 /// What is to go, and what stays.
@@ -50,15 +51,14 @@ pub(super) fn drop(
     let plan = plan(config, options)?;
     let lock = StateLock::take(&config.engine.state_dir)?;
     confirm(&plan, options.yes, output)?;
-    let mut scanner = Scanner::default();
-    let news = scanner.scan(&config.engine.plugin_dirs, &Pins::of(config), false);
-    for error in news.errors {
+    let registry = Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
+    for error in registry.errors() {
         tracing::warn!(hint = error.hint.as_deref(), "{error}");
     }
     let mut errors = Vec::new();
     let runtime = runtime()?;
     let sources = runtime.block_on(sources::connect(&plan, &mut errors));
-    lanes::forget(&plan, &scanner.registry(), &sources, &mut errors, output);
+    lanes::forget(&plan, &registry, &sources, &mut errors, output);
     runtime.block_on(sources::drop_objects(&plan, &sources, &mut errors, output));
     clean(&plan, lock, output)?;
     if !plan.rest.syncs.is_empty() || options.sync.is_some() {
@@ -152,9 +152,11 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
         for target in &sync.targets {
             remove(&shapes_path(state_dir, name, target))?;
         }
+        remove(&state_dir.join("masters").join(name))?;
     }
     if is_all {
         remove(&state_dir.join("lanes"))?;
+        remove(&state_dir.join("masters"))?;
         remove(&log)?;
         remove(&socket_path(state_dir))?;
         lock.remove(state_dir)?;

@@ -16,6 +16,7 @@
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.
 //! - [`apply`]: writes flights to a source; `store`: the state, durable before it is acted upon;
+//! - [`preflight`]: whether the sources of a sync go together at all.
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
 //! - [`Handle`]: what a person asks of a circle, and its [`Status`].
@@ -35,6 +36,7 @@ pub mod circle;
 mod handle;
 pub mod intake;
 mod owner_only;
+pub mod preflight;
 pub mod rows;
 mod status;
 pub mod store;

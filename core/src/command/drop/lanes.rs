@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// Makes each target of the dropped syncs forget its stream. One that is out of reach is an error,
-/// and the others are done.
+/// and the others are done. Of several sources the targets follow one, and may have followed another
+/// before.
 pub(super) fn forget(
     plan: &Plan<'_>,
     registry: &Registry,
@@ -53,6 +54,7 @@ pub(super) fn forget(
                     target,
                     plugin,
                     stream: &stream,
+                    is_followed: sync.followed() == Some(source),
                     view,
                 };
                 match lane.forget(plan.with_data, output) {
@@ -80,6 +82,8 @@ struct Lane<'a> {
     target: &'a Target,
     plugin: &'a Plugin,
     stream: &'a StreamId,
+    /// Whether the target gets the changes of this source.
+    is_followed: bool,
     /// None where the source is out of reach.
     view: Option<&'a View>,
 }
@@ -91,9 +95,11 @@ impl Lane<'_> {
         // A writer may make its target where it is absent, so one that makes nothing looks first.
         let (mut reader, _) = open_writer(target, self.plugin, Role::Check)?;
         if reader.checkpoint(self.stream)?.is_none() {
-            output.line(format!(
-                "target \"{name}\": holds nothing of sync \"{sync}\""
-            ));
+            if self.is_followed {
+                output.line(format!(
+                    "target \"{name}\": holds nothing of sync \"{sync}\""
+                ));
+            }
             return Ok(());
         }
         std::mem::drop(reader);
@@ -101,7 +107,7 @@ impl Lane<'_> {
         let Some(checkpoint) = writer.checkpoint(self.stream)? else {
             return Ok(());
         };
-        if with_data {
+        if with_data && self.is_followed {
             self.empty(&mut writer, &checkpoint, output)?;
         }
         writer.forget(self.stream)?;

@@ -1,11 +1,11 @@
-//! The sources' end: slots and publications.
+//! The sources' end: slots and publications, and what syncs of several sources have made.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use tahr_plugin_api::{StreamId, TableName};
 use tahr_postgres_connect::Session;
 
-use super::Plan;
+use super::{Plan, masters};
 use crate::{
     Error,
     command::Output,
@@ -14,7 +14,7 @@ use crate::{
     lane::stream_id,
     source::{
         Identity, Publication, Slot, SourceError, Table, application, catalog, is_wanted, look,
-        object_name, owner, parse,
+        object_name, owner, parse, published,
     },
 };
 
@@ -99,7 +99,12 @@ pub(super) async fn drop_objects(
             true => keep_to_the_rest(plan, (name, source), connected, output).await,
             false => drop_both(plan, (name, source), connected, output).await,
         };
-        if let Err(error) = done {
+        // The stream needs it as long as it lives.
+        let left = match done {
+            Ok(()) => masters::leave(plan, name, &connected.client, output).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
             errors.push(of_source(name, error));
         }
     }
@@ -184,10 +189,7 @@ async fn keep_to_the_rest(
         return Ok(());
     }
     let tables = look(&plan.rest, name, source).await?.tables;
-    let tables: Vec<_> = tables
-        .into_iter()
-        .map(|table| table.relation.source)
-        .collect();
+    let tables = published(&plan.rest, name, &tables);
     // A publication of no table can't be written down; what it carries in vain harms nobody.
     if !tables.is_empty() {
         Publication::ensure(client, &made, &owner, &tables).await?;

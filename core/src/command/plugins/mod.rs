@@ -12,7 +12,7 @@ use super::{Output, output::table};
 use crate::{
     Faults, cli,
     config::{Config, default_plugin_dirs},
-    plugin::{Pins, Plugin, PluginError, Registry, Scanner},
+    plugin::{Pins, Plugin, Registry},
 };
 
 /// Digits of a file's SHA-256 that tell it from others.
@@ -32,11 +32,9 @@ pub(super) fn plugins(
         }
         false => (default_plugin_dirs(), Pins::default()),
     };
-    let mut scanner = Scanner::default();
-    let refused = scanner.scan(&folders, &pins.and_others(), false).errors;
-    let registry = scanner.registry();
+    let registry = Registry::scan(&folders, &pins.and_others());
     match &options.command {
-        None => list(&registry, &refused, &folders, output),
+        None => list(&registry, &folders, output),
         Some(cli::PluginsCommand::Describe { name }) => {
             describe(registry.get(name)?, output);
         }
@@ -44,7 +42,7 @@ pub(super) fn plugins(
     Ok(())
 }
 
-fn list(registry: &Registry, refused: &[PluginError], folders: &[PathBuf], output: &mut Output) {
+fn list(registry: &Registry, folders: &[PathBuf], output: &mut Output) {
     let mut rows = vec![["name", "version", "abi", "sha256", "file"].map(str::to_owned)];
     rows.extend(registry.iter().map(|plugin| {
         [
@@ -65,7 +63,7 @@ fn list(registry: &Registry, refused: &[PluginError], folders: &[PathBuf], outpu
         .map(|folder| folder.display().to_string())
         .collect();
     output.line(format!("searched: {}", folders.join(", ")));
-    for error in refused {
+    for error in registry.errors() {
         output.line(format!("refused: {error}"));
         if let Some(hint) = &error.hint {
             output.line(format!("  hint: {hint}"));

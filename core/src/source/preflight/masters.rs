@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use super::{Finding, Request, Severity, Shared, server::Role};
 use crate::{
     masters::checkpoint,
-    source::{SourceError, Table, own_table as name_of_own, quote_identifier, quote_table},
+    source::{SourceError, Table, own_table, quote_identifier, quote_table},
 };
 
 /// From here on a role that is no superuser can be given the right to a setting.
@@ -73,7 +73,7 @@ pub(super) async fn check(
     tables: &[Table],
     found: &mut Vec<Finding>,
 ) -> Result<(), SourceError> {
-    own_table(client, role, (request, shared), found).await?;
+    bookkeeping(client, role, (request, shared), found).await?;
     let tables: Vec<&Table> = tables
         .iter()
         .filter(|table| (shared.tables)(&table.relation.source))
@@ -124,13 +124,13 @@ pub(super) fn key(table: &Table) -> Option<Finding> {
 }
 
 /// tahr's own table: it is there and of use, or can be made.
-async fn own_table(
+async fn bookkeeping(
     client: &Client,
     role: &Role,
     (request, shared): (&Request<'_>, &Shared<'_>),
     found: &mut Vec<Finding>,
 ) -> Result<(), SourceError> {
-    let (schema, table) = (checkpoint::SCHEMA, name_of_own());
+    let (schema, table) = (checkpoint::SCHEMA, own_table());
     let row = client
         .query_one(OWN_TABLE, &[&schema, &checkpoint::TABLE])
         .await

@@ -50,6 +50,14 @@ impl std::fmt::Debug for Request<'_> {
     }
 }
 
+impl std::fmt::Debug for Shared<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("syncs", &self.syncs)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
