@@ -51,7 +51,9 @@ mod view;
 mod worker;
 
 pub use claims::Claims;
+pub(crate) use feed::first_behind;
 pub use probe::{open_writer, probe};
+pub(crate) use retry::Backoff;
 pub use route::Routes;
 pub use setup::Setup;
 pub use shape::shapes_path;

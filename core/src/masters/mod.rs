@@ -11,7 +11,7 @@
 //! hands and its memory. One [`Circle`] per sync of several sources, on a thread of its own:
 //!
 //! - [`tables`]: the tables as all sources have them; [`rows`]: rows and keys as bytes.
-//! - `intake`: one thread per source reads its log from the cut, and packs what it finds into
+//! - [`intake`]: one thread per source reads its log from the cut, and packs what it finds into
 //!   transactions. It is a lane of the log like any other, whose stored position is the cut.
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.

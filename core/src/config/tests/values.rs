@@ -141,6 +141,7 @@ fn every_key_can_be_set() {
     assert_eq!(
         sync.tables_rules[&TableName::new("sales", "orders")],
         TableRule {
+            conflict: None,
             rename: Some(TableName::new("sales", "orders_copy")),
             exclude: vec!["note".into()],
             conflict: None,
