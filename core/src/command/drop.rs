@@ -19,6 +19,7 @@ use crate::{
     config::{Config, Sync},
     control::{StateLock, socket_path},
     lane::shapes_path,
+    masters::store::Store,
     plugin::{Pins, Scanner},
 };
 
@@ -149,12 +150,14 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
     let log = state_dir.join("log");
     let is_all = plan.rest.syncs.is_empty();
     for (name, sync) in &plan.dropped {
+        remove(&Store::folder_of(state_dir, name))?;
         for target in &sync.targets {
             remove(&shapes_path(state_dir, name, target))?;
         }
     }
     if is_all {
         remove(&state_dir.join("lanes"))?;
+        remove(&state_dir.join("masters"))?;
         remove(&log)?;
         remove(&socket_path(state_dir))?;
         lock.remove(state_dir)?;

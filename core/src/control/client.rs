@@ -13,6 +13,7 @@ use crate::Error;
 /// How long an answer may take: a reload waits for lanes that end.
 fn patience(request: &Request) -> Duration {
     match request {
+        Request::Conflicts(_) | Request::History(_) => Duration::from_secs(60),
         Request::Reload => Duration::from_secs(180),
         Request::Status | Request::Stop => Duration::from_secs(10),
     }

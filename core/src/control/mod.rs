@@ -5,6 +5,7 @@
 
 mod client;
 mod lock;
+mod past;
 mod server;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub use server::Server;
 use crate::{
     Error, ErrorKind, Faults,
     engine::{Reloaded, Report},
+    masters::chronicle::{Entry, Question, RoundEntry},
 };
 
 /// What a command asks of the engine.
@@ -26,6 +28,10 @@ use crate::{
 pub enum Request {
     /// What it is doing.
     Status,
+    /// What its sources have quarrelled about.
+    Conflicts(Question),
+    /// What its rounds have done.
+    History(Question),
     /// To end, as after Ctrl-C.
     Stop,
     /// To read its config file again.
@@ -38,6 +44,10 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Status(Report),
+    /// To [`Request::Conflicts`], the newest last.
+    Conflicts(Vec<Entry>),
+    /// To [`Request::History`], the newest last.
+    History(Vec<RoundEntry>),
     /// It will be done.
     Accepted,
     /// To [`Request::Reload`]: done.

@@ -29,7 +29,10 @@
 //! but itself, and what a person is to decide is shown and waits.
 
 pub mod checkpoint;
+pub mod chronicle;
+mod owner_only;
 pub mod rows;
+pub mod store;
 pub mod tables;
 
 pub use tables::{MemberTable, SharedTable, Tables};
