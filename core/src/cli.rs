@@ -106,6 +106,23 @@ Exit codes; of several problems the first of these counts, and the line names th
   1  something is paused, a sync waits for a person, or a lag is above --max-lag
   0  all is well";
 
+const CONFLICTS_EXAMPLES: &str = "\
+Examples:
+  tahr conflicts                    the last conflicts of all syncs, the newest at the end
+  tahr conflicts shop --limit 100 --table public.orders
+  tahr conflicts --json | jq '.[] | select(.winner == \"nobody\") | .key'
+
+Each shows the versions that there were, with their source and commit time, a star at the one that
+won, and the rule that decided. Exits with 5 if no engine runs with this config.";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  tahr history                      the last rounds between the sources of all syncs
+  tahr history shop --limit 1000 --json
+
+Rounds that did nothing are left out, and those of a busy second share a line.
+Exits with 5 if no engine runs with this config.";
+
 const RELOAD_EXAMPLES: &str = "\
 Examples:
   tahr reload                       carry out what was changed in the config, and say what that was
@@ -202,6 +219,12 @@ pub enum Command {
     /// Show what the running engine does: state, rows and lag of each lane
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Show what several sources of a sync disagreed about, and who won
+    #[command(after_help = CONFLICTS_EXAMPLES)]
+    Conflicts(Conflicts),
+    /// Show what the rounds between several sources of a sync did
+    #[command(after_help = HISTORY_EXAMPLES)]
+    History(Past),
     /// Make the running engine take up its changed config, and new plugins
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
@@ -318,6 +341,31 @@ pub struct Ping {
     /// The longest lag that is well.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub max_lag: Option<Duration>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tahr conflicts`.
+#[derive(Clone, Debug, Args)]
+pub struct Conflicts {
+    /// What all questions about the past have.
+    #[command(flatten)]
+    pub past: Past,
+    /// Only of this table.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+}
+
+/// Arguments of `tahr history`, which `tahr conflicts` has too.
+#[derive(Clone, Debug, Args)]
+pub struct Past {
+    /// Only of this sync.
+    #[arg(value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// Show so many at the most: the newest.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,

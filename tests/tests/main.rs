@@ -17,11 +17,8 @@ mod init_writes_a_config;
 mod json_lines;
 mod kills;
 mod large_transactions;
-<<<<<<< HEAD
 mod masters_apply;
-=======
 mod masters_intake;
->>>>>>> intake
 mod moved_checkpoints;
 mod moved_keys;
 mod mysql_targets;

@@ -13,6 +13,7 @@ use crate::Error;
 /// How long an answer may take: a reload waits for lanes that end.
 fn patience(request: &Request) -> Duration {
     match request {
+        Request::Conflicts(_) | Request::History(_) => Duration::from_secs(60),
         // One change of the engine comes after the other.
         Request::Reload | Request::Pause(_) | Request::Resume(_) => Duration::from_secs(180),
         Request::Marks { patience, .. } => *patience + Duration::from_secs(10),

@@ -5,6 +5,7 @@
 
 mod client;
 mod lock;
+mod past;
 mod server;
 
 use std::{
@@ -23,6 +24,7 @@ pub use server::Server;
 use crate::{
     Error, ErrorKind, Faults,
     engine::{Changed, Kicked, Marks, Missing, Part, Reloaded, Report},
+    masters::chronicle::{Entry, Question, RoundEntry},
 };
 
 /// What a command asks of the engine.
@@ -31,6 +33,10 @@ use crate::{
 pub enum Request {
     /// What it is doing.
     Status,
+    /// What its sources have quarrelled about.
+    Conflicts(Question),
+    /// What its rounds have done.
+    History(Question),
     /// To end, as after Ctrl-C.
     Stop,
     /// To read its config file again.
@@ -67,6 +73,10 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Status(Report),
+    /// To [`Request::Conflicts`], the newest last.
+    Conflicts(Vec<Entry>),
+    /// To [`Request::History`], the newest last.
+    History(Vec<RoundEntry>),
     /// It will be done.
     Accepted,
     /// To [`Request::Reload`]: done.

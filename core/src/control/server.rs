@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tokio::{
@@ -12,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Answer, Request, socket_path};
+use super::{Answer, Request, past, socket_path};
 use crate::{Error, engine::Control, shutdown::Stop};
 
 /// Answers commands until it is dropped, which also removes the socket.
@@ -51,13 +52,15 @@ impl Server {
         let listener = UnixListener::bind(&path).map_err(failed)?;
         let owner_only = std::fs::Permissions::from_mode(0o600);
         fs_err::set_permissions(&path, owner_only).map_err(failed)?;
+        let folder: Arc<Path> = state_dir.into();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (control, stop) = (control.clone(), stop.clone());
                 let reloads = reloads.clone();
+                let folder = Arc::clone(&folder);
                 tokio::spawn(async move {
                     // Whoever went away without an answer needs none.
-                    let _ = answer(stream, &control, &reloads, &stop).await;
+                    let _ = answer(stream, &control, &reloads, &stop, folder).await;
                 });
             }
         });
@@ -77,11 +80,14 @@ async fn answer(
     control: &Control,
     reloads: &mpsc::Sender<oneshot::Sender<Answer>>,
     stop: &Stop,
+    state_dir: Arc<Path>,
 ) -> std::io::Result<()> {
     let mut line = String::new();
     BufReader::new(&mut stream).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
         Ok(Request::Status) => Answer::Status(control.report()),
+        Ok(Request::Conflicts(question)) => past::conflicts(state_dir, question).await,
+        Ok(Request::History(question)) => past::history(state_dir, question).await,
         Ok(Request::Stop) => {
             stop.stop();
             Answer::Accepted

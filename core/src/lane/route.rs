@@ -180,11 +180,8 @@ mod tests {
     fn a_key_column_or_an_unknown_one_can_not_be_excluded() {
         for (name, part) in [("id", "part of its key"), ("nmae", "has no column")] {
             let error = seen(TableRule {
-<<<<<<< HEAD
-=======
                 conflict: None,
                 rename: None,
->>>>>>> intake
                 exclude: vec![name.to_owned()],
                 ..TableRule::default()
             })

@@ -39,6 +39,7 @@ mod owner_only;
 pub mod preflight;
 pub mod rows;
 mod status;
+pub mod chronicle;
 pub mod store;
 pub mod tables;
 

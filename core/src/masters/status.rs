@@ -57,6 +57,8 @@ pub struct Status {
     pub paused_since: Option<SystemTime>,
     /// The last error.
     pub fault: Option<Fault>,
+    /// How far the sources are compared, while they meet.
+    pub meeting: Option<Progress>,
     /// Number of the last round.
     pub round: u64,
     /// The last round that moved anything.

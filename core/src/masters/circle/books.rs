@@ -1,11 +1,18 @@
 //! What a circle counts and writes down.
 
-use std::time::{Instant, SystemTime};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
-use super::Setup;
+use super::{Setup, trouble::Trouble};
 use crate::{
-    masters,
-    reconcile::{Effect, EffectKind, Round},
+    masters::{
+        self, Tables,
+        chronicle::{ConflictLog, Entry, History, Moment, RoundEntry, Scene},
+    },
+    reconcile::{Effect, EffectKind, Flight, Round, SourceId},
 };
 
 /// The counts of a circle since it began, and its log of conflicts and rounds.
@@ -13,68 +20,131 @@ use crate::{
 pub(super) struct Books {
     sync: String,
     sources: Vec<String>,
+    names: BTreeMap<SourceId, String>,
+    tables: Arc<Tables>,
+    log: ConflictLog,
+    history: History,
+    /// Conflicts of earlier attempts and engines.
+    before: u64,
     rounds: u64,
-    conflicts: u64,
     last_round: Option<masters::Round>,
-    /// Rows since the last round.
-    rows_in: u64,
-    rows_out: u64,
+    /// What came in since the last round.
+    transactions: u64,
+    rows_in: BTreeMap<String, u64>,
+    /// Whether the disk was said to be at fault.
+    has_failed: bool,
 }
 
 impl Books {
-    pub(super) fn open(setup: &Setup) -> Self {
-        Self {
+    pub(super) fn open(setup: &Setup, tables: &Arc<Tables>) -> Result<Self, Trouble> {
+        let failed = |error: std::io::Error| Trouble::of_store(&error);
+        let log = ConflictLog::open(&setup.folder).map_err(failed)?;
+        Ok(Self {
             sync: setup.name.clone(),
             sources: setup.sync.sources.clone(),
+            names: setup.names.clone(),
+            tables: Arc::clone(tables),
+            before: log.total(),
+            log,
+            history: History::open(&setup.folder).map_err(failed)?,
             rounds: 0,
-            conflicts: 0,
             last_round: None,
-            rows_in: 0,
-            rows_out: 0,
+            transactions: 0,
+            rows_in: BTreeMap::new(),
+            has_failed: false,
+        })
+    }
+
+    /// Notes a transaction of `source` that came in.
+    pub(super) fn seen(&mut self, source: &str, rows: u64) {
+        self.transactions += 1;
+        match self.rows_in.get_mut(source) {
+            Some(sum) => *sum += rows,
+            None => drop(self.rows_in.insert(source.to_owned(), rows)),
         }
-    }
-
-    /// Notes rows that came in.
-    pub(super) const fn seen(&mut self, rows: u64) {
-        self.rows_in += rows;
-    }
-
-    /// Notes rows that were written to a source.
-    pub(super) const fn applied(&mut self, rows: u64) {
-        self.rows_out += rows;
     }
 
     pub(super) const fn rounds(&self) -> u64 {
         self.rounds
     }
 
-    pub(super) const fn conflicts(&self) -> u64 {
-        self.conflicts
+    /// Conflicts since the attempt began, and since the sync did.
+    pub(super) fn conflicts(&self) -> (u64, u64) {
+        (self.log.total() - self.before, self.log.total())
     }
 
     pub(super) const fn last_round(&self) -> &Option<masters::Round> {
         &self.last_round
     }
 
-    /// Writes a round down that is stored.
-    pub(super) fn write(&mut self, round: &Round, begun: Instant) {
+    /// Writes a round down that is stored; `flights` are those that it began, by member.
+    pub(super) fn write<'a>(
+        &mut self,
+        round: &Round,
+        flights: impl Iterator<Item = (usize, &'a Flight)>,
+        begun: Instant,
+    ) {
+        let rows_in = std::mem::take(&mut self.rows_in);
+        let rows_out: BTreeMap<String, u64> = flights
+            .map(|(member, flight)| (self.sources[member].clone(), flight.rows.len() as u64))
+            .collect();
+        let (came, went) = (rows_in.values().sum(), rows_out.values().sum());
         let conflicts = round.conflicts.len() as u64;
-        if round.winners.is_empty() && conflicts == 0 && round.record.begun.is_empty() {
+        self.tell(&round.effects);
+        if came + went + conflicts == 0 {
+            self.transactions = 0;
             return;
         }
         self.rounds += 1;
-        self.conflicts += conflicts;
+        let took = begun.elapsed();
         self.last_round = Some(masters::Round {
             at: SystemTime::now(),
-            took: begun.elapsed().as_secs_f64(),
-            rows_in: std::mem::take(&mut self.rows_in),
-            rows_out: std::mem::take(&mut self.rows_out),
+            took: took.as_secs_f64(),
+            rows_in: came,
+            rows_out: went,
             conflicts,
         });
-        if conflicts > 0 {
-            tracing::info!(sync = %self.sync, conflicts, round = self.rounds, "round");
+        let entry = RoundEntry {
+            at: Moment::now(),
+            sync: self.sync.clone(),
+            number: self.rounds,
+            rounds: 1,
+            took_ms: took.as_secs_f64() * 1000.0,
+            transactions: std::mem::take(&mut self.transactions),
+            rows_in,
+            rows_out,
+            conflicts,
+        };
+        let written = self.history.append(entry);
+        let written = written.and_then(|()| self.write_conflicts(round));
+        match written {
+            Err(error) if !self.has_failed => {
+                self.has_failed = true;
+                tracing::warn!(sync = %self.sync, %error,
+                    "the log of conflicts and rounds can't be written; the sync goes on");
+            }
+            Err(_) => {}
+            Ok(()) => self.has_failed = false,
         }
-        self.tell(&round.effects);
+    }
+
+    fn write_conflicts(&mut self, round: &Round) -> std::io::Result<()> {
+        if round.conflicts.is_empty() {
+            return Ok(());
+        }
+        let scene = Scene {
+            sync: &self.sync,
+            round: self.rounds,
+            at: Moment::now(),
+            tables: &self.tables,
+            members: &self.sources,
+            sources: &self.names,
+        };
+        let entries = round.conflicts.iter();
+        let mut entries: Vec<Entry> = entries.map(|conflict| Entry::of(conflict, &scene)).collect();
+        tracing::info!(sync = %self.sync, conflicts = entries.len(), round = self.rounds,
+            "conflicts were decided; `tahr conflicts` shows them");
+        self.log.append(&mut entries)
     }
 
     /// Tells of rows that triggers have altered.
@@ -86,7 +156,8 @@ impl Books {
                 tracing::warn!(sync = %self.sync, source,
                     altered = count(EffectKind::Altered), unplanned = count(EffectKind::Unplanned),
                     missing = count(EffectKind::Missing),
-                    hint = "triggers of this source change what is applied; see trigger_effects",
+                    hint = "triggers or cascades of this source change what is applied: see \
+                        trigger_effects",
                     "rows were not applied as they were given");
             }
         }

@@ -1,17 +1,18 @@
 //! A meeting under way: its comparison runs beside the judge, who takes the differences as they come.
 
-use std::{
-    sync::Arc,
-    task::Poll,
-};
+use std::{sync::Arc, task::Poll};
 
+use tahr_plugin_api::Lsn;
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::trouble::Trouble;
+use super::{Present, trouble::Trouble};
 use crate::{
-    masters::meeting::{Meeting, Progress},
-    reconcile::{Difference, Meeting as How},
-    source::SourceError,
+    masters::{
+        Handle, Tables,
+        meeting::{Meeting, MemberSource},
+    },
+    reconcile::Difference,
+    source::{Blocker, SourceError},
 };
 
 /// Differences in one chunk.
@@ -20,9 +21,8 @@ const CHUNK: usize = 5_000;
 /// What the sources held before, as differences between them.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    pub(super) how: How,
-    chunks: mpsc::Receiver<Result<Vec<Difference>, SourceError>>,
-    next: Option<Option<Result<Vec<Difference>, SourceError>>>,
+    found: mpsc::Receiver<Result<Gathered, SourceError>>,
+    next: Option<Option<Result<Gathered, SourceError>>>,
     task: JoinHandle<()>,
 }
 
@@ -32,46 +32,62 @@ impl Drop for Gathering {
     }
 }
 
-/// What a gathering gives.
+/// What a gathering gives, in this order.
 #[derive(Debug)]
 pub(super) enum Gathered {
-    /// Nothing yet.
-    Nothing,
+    /// Where the snapshots were taken.
+    Cuts(Vec<Lsn>),
     /// Some differences.
     Chunk(Vec<Difference>),
     /// All tables are compared.
     All,
 }
 
+/// A member that is here, as one that meets others.
+pub(super) fn source(member: usize, present: &Present) -> MemberSource {
+    MemberSource {
+        member,
+        name: present.opened.name.clone(),
+        url: present.opened.url.clone(),
+        application: present.opened.application.clone(),
+        slot_timeout: present.slot_timeout,
+    }
+}
+
+/// Says for whom a snapshot waits.
+pub(super) fn waiting(source: &str, blockers: &[Blocker]) {
+    for blocker in blockers {
+        tracing::info!(source, "a snapshot waits for {blocker}");
+    }
+}
+
 impl Gathering {
-    /// Compares, as far as somebody takes what is found; tells `shown` how far it is.
+    /// Takes snapshots and compares them, as far as somebody takes what is found.
     pub(super) fn begin(
-        mut meeting: Meeting,
-        how: How,
+        sources: Vec<MemberSource>,
+        tables: Arc<Tables>,
+        handle: Handle,
         runtime: &tokio::runtime::Handle,
-        shown: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Self {
-        let (sink, chunks) = mpsc::channel(1);
-        let shown = Arc::new(shown);
+        let (sink, found) = mpsc::channel(1);
         let task = runtime.spawn(async move {
-            loop {
-                let next = meeting.next(CHUNK).await;
-                shown(meeting.progress());
-                let (chunk, is_last) = match next {
-                    Ok(Some(chunk)) => (Ok(chunk), false),
-                    Ok(None) => return,
-                    Err(error) => (Err(error), true),
-                };
-                if sink.send(chunk).await.is_err() || is_last {
-                    return;
-                }
+            if let Err(error) = compare(&sources, tables, &handle, &sink).await {
+                let _ = sink.send(Err(error)).await;
             }
         });
         Self {
-            how,
-            chunks,
+            found,
             next: None,
             task,
+        }
+    }
+
+    /// One that has given everything.
+    pub(super) fn over() -> Self {
+        Self {
+            found: mpsc::channel(1).1,
+            next: Some(None),
+            task: tokio::spawn(async {}),
         }
     }
 
@@ -82,8 +98,8 @@ impl Gathering {
                 return Poll::Pending;
             };
             if gathering.next.is_none() {
-                match gathering.chunks.poll_recv(context) {
-                    Poll::Ready(chunk) => gathering.next = Some(chunk),
+                match gathering.found.poll_recv(context) {
+                    Poll::Ready(found) => gathering.next = Some(found),
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -92,17 +108,56 @@ impl Gathering {
         .await;
     }
 
-    /// What is there to take.
-    pub(super) fn take(&mut self) -> Result<Gathered, Trouble> {
+    /// What is there to take, if anything.
+    pub(super) fn take(&mut self) -> Result<Option<Gathered>, Trouble> {
+        if self.next.is_none() {
+            self.next = match self.found.try_recv() {
+                Ok(found) => Some(Some(found)),
+                Err(mpsc::error::TryRecvError::Empty) => None,
+                Err(mpsc::error::TryRecvError::Disconnected) => Some(None),
+            };
+        }
         match self.next.take() {
-            None => Ok(Gathered::Nothing),
-            Some(None) => Ok(Gathered::All),
-            Some(Some(Ok(chunk))) => Ok(Gathered::Chunk(chunk)),
-            Some(Some(Err(error))) => Err(Trouble::new(
-                format!("compare the sources: {}", error.message),
-                error.hint_text(),
-            )
-            .passing()),
+            None => Ok(None),
+            Some(None) => Ok(Some(Gathered::All)),
+            Some(Some(Ok(found))) => Ok(Some(found)),
+            Some(Some(Err(error))) => Err(trouble(&error)),
+        }
+    }
+}
+
+/// Sources could not be compared.
+pub(super) fn trouble(error: &SourceError) -> Trouble {
+    let made = Trouble::new(
+        format!("compare the sources: {}", error.message),
+        error.hint_text().unwrap_or_default(),
+    );
+    match error.is_transient() {
+        true => made.passing(),
+        false => made,
+    }
+}
+
+async fn compare(
+    sources: &[MemberSource],
+    tables: Arc<Tables>,
+    handle: &Handle,
+    sink: &mpsc::Sender<Result<Gathered, SourceError>>,
+) -> Result<(), SourceError> {
+    let mut meeting = Meeting::open(sources, tables, &waiting).await?;
+    if sink.send(Ok(Gathered::Cuts(meeting.cuts()))).await.is_err() {
+        return Ok(());
+    }
+    loop {
+        let chunk = meeting.next(CHUNK).await?;
+        let progress = meeting.progress();
+        tracing::debug!(rows = progress.rows, differences = progress.differences, "comparing");
+        handle.update(|status| status.meeting = Some(progress.clone()));
+        let Some(chunk) = chunk else {
+            return Ok(());
+        };
+        if sink.send(Ok(Gathered::Chunk(chunk))).await.is_err() {
+            return Ok(());
         }
     }
 }

@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use super::{
     Present, Setup,
     member::Member,
-    memory::{Memory, Recalled},
+    first::OWED,
+    gathering::Gathering,
+    memory::{Changed, Memory, Recalled},
     books::Books,
     show::show,
     strategy::rules,
@@ -24,7 +26,7 @@ use crate::{
         apply::{Event, Order},
         intake::Seen,
     },
-    reconcile::{Reconciler, Round, State, Transaction},
+    reconcile::{Parked, Reconciler, Round, State, Transaction},
 };
 
 /// Keys that a window takes before a round is due, however much more there is to read.
@@ -48,18 +50,19 @@ pub(super) enum Ended {
 /// One attempt's judge.
 #[derive(Debug)]
 pub(super) struct Judge<'a> {
-    setup: &'a Setup,
-    tables: Arc<Tables>,
+    pub(super) setup: &'a Setup,
+    pub(super) tables: Arc<Tables>,
     pub(super) members: Vec<Member>,
     pub(super) reconciler: Reconciler,
-    memory: Memory,
+    pub(super) memory: Memory,
     /// Members that are not what they were.
-    changed: Vec<(usize, String)>,
+    pub(super) changed: Vec<Changed>,
     orders: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
-    pub(super) books: Books,
+    pub(super) gathering: Option<Gathering>,
+    books: Books,
     /// Whether something came in since the last round.
-    has_news: bool,
+    pub(super) has_news: bool,
     wishes: Wishes,
     /// Whether cuts are to be stored however little they move, since somebody waits for that.
     is_asked: bool,
@@ -76,11 +79,7 @@ impl<'a> Judge<'a> {
         let (memory, recalled) = Memory::open(setup, present)?;
         let (state, changed) = match recalled {
             Recalled::State(state, changed) => (*state, changed),
-            Recalled::Nothing(sequence) => {
-                let mut state = State::new(vec![Lsn::ZERO; present.len()]);
-                state.sequence = sequence;
-                (state, Vec::new())
-            }
+            Recalled::Nothing => (State::new(vec![Lsn::ZERO; present.len()]), Vec::new()),
         };
         let (orders, events) = mpsc::unbounded_channel();
         let members = setup.sync.sources.iter().zip(present);
@@ -94,7 +93,8 @@ impl<'a> Judge<'a> {
             changed,
             orders,
             events,
-            books: Books::open(setup),
+            gathering: None,
+            books: Books::open(setup, tables)?,
             has_news: true,
             wishes: setup.handle.wishes(),
             is_asked: false,
@@ -106,21 +106,30 @@ impl<'a> Judge<'a> {
         for (index, member) in self.members.iter_mut().enumerate() {
             member.hire(index, self.setup, &self.tables, &self.orders);
         }
-        if self.memory.has_met() {
-            for (member, why) in std::mem::take(&mut self.changed) {
-                let source = &self.members[member].source;
-                tracing::error!(sync = %self.setup.name, source, "source is parked: {why}");
-                let record = self.reconciler.park(member);
-                self.keep(&record)?;
-            }
-        } else {
-            let cuts = self.members.iter().map(Member::begins);
-            self.reconciler = Reconciler::new(self.reconciler.rules().clone(), State::new(cuts.collect()));
-            self.memory.begin(self.reconciler.state(), true)?;
+        let sequence = self.sequence_seen().await?;
+        if !self.memory.has_met() {
+            let state = self.first_state(sequence).await?;
+            self.go_on_from(state)?;
+        } else if sequence > self.reconciler.state().sequence {
+            return Err(Trouble::new(
+                format!(
+                    "the state in {} is older than what the sources have been given since",
+                    self.setup.folder.display()
+                ),
+                "another engine works with them, or the folder was restored from a copy; put the \
+                 newest one back, or let the sources meet anew: stop the engine, remove the folder, \
+                 and start with initial = \"merge\" or \"first_source\"",
+            ));
         }
-        let cuts = self.reconciler.state().cuts.clone();
+        self.greet()?;
+        let state = self.reconciler.state();
         for (index, member) in self.members.iter_mut().enumerate() {
-            member.listen(index, self.setup, &self.tables, cuts[index])?;
+            // One that is copied anew is read from wherever that is possible.
+            let cut = match &state.parked[index] {
+                Some(Parked::Resync) => member.begins(),
+                _ => state.cuts[index],
+            };
+            member.listen(index, self.setup, &self.tables, cut)?;
         }
         // What was on its way when all this ended before.
         let on_its_way: Vec<usize> = (0..self.members.len())
@@ -148,6 +157,9 @@ impl<'a> Judge<'a> {
             }
             self.obey()?;
             self.take_in()?;
+            if self.is_judging() {
+                self.meet()?;
+            }
             if self.has_news && !self.setup.handle.is_paused() {
                 self.round()?;
             }
@@ -157,9 +169,9 @@ impl<'a> Judge<'a> {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let is_judging = self.is_judging();
+            let (is_judging, has_room) = (self.is_judging(), self.has_room());
             let (setup, events) = (self.setup, &mut self.events);
-            let members = &mut self.members;
+            let (members, gathering) = (&mut self.members, &mut self.gathering);
             let (reconciler, wishes) = (&self.reconciler, self.wishes);
             tokio::select! {
                 biased;
@@ -173,6 +185,7 @@ impl<'a> Judge<'a> {
                 }
                 Some(event) = events.recv() => self.hear(event)?,
                 (member, seen) = next(members, reconciler), if is_judging => self.see(member, seen)?,
+                () = Gathering::ready(gathering), if is_judging && has_room => {}
                 () = tokio::time::sleep(HEARTBEAT) => {}
             }
         }
@@ -192,6 +205,12 @@ impl<'a> Judge<'a> {
         !self.setup.handle.is_paused() && self.reconciler.state().paused.is_none()
     }
 
+    /// Whether more differences may be taken in.
+    pub(super) fn has_room(&self) -> bool {
+        let owed = (0..self.members.len()).map(|member| self.reconciler.state().owed(member));
+        owed.sum::<usize>() <= OWED && self.reconciler.waiting() <= OWED
+    }
+
     /// Does what people ask for.
     fn obey(&mut self) -> Result<(), Trouble> {
         let (before, now) = (self.wishes, self.setup.handle.wishes());
@@ -208,6 +227,7 @@ impl<'a> Judge<'a> {
             for member in 0..self.members.len() {
                 let record = self.reconciler.unpark(member);
                 self.keep(&record)?;
+                self.rejoin(member)?;
             }
             self.has_news = true;
         }
@@ -235,7 +255,7 @@ impl<'a> Judge<'a> {
     }
 
     fn show(&mut self) {
-        let is_meeting = !self.memory.has_met();
+        let is_meeting = self.reconciler.is_meeting();
         show(
             &self.setup.handle,
             &self.reconciler,
@@ -273,7 +293,6 @@ impl<'a> Judge<'a> {
             Event::Applied { member, rows, left, .. } => {
                 let member = &mut self.members[member];
                 member.rows_out += rows;
-                self.books.applied(rows);
                 if left > 0 {
                     tracing::debug!(source = member.source, left, "rows were left out");
                 }
@@ -291,8 +310,10 @@ impl<'a> Judge<'a> {
                 }
             }
             Some(Seen::Reached(lsn)) => {
-                let member = &mut self.members[member];
-                member.reached = member.reached.max(lsn);
+                let seat = &mut self.members[member];
+                seat.reached = seat.reached.max(lsn);
+                self.reconciler.read_to(member, seat.reached);
+                self.has_news |= self.reconciler.waiting() > 0;
             }
             Some(Seen::Reshaped { table, message }) => {
                 return Err(Trouble::new(
@@ -325,7 +346,7 @@ impl<'a> Judge<'a> {
         seat.reached = seat.reached.max(end);
         if !is_own {
             seat.rows_in += rows;
-            self.books.seen(rows);
+            self.books.seen(&seat.source, rows);
         }
         if self.reconciler.observe(member, transaction).is_err() {
             tracing::error!(sync = %self.setup.name, source = seat.source,
@@ -361,12 +382,16 @@ impl<'a> Judge<'a> {
         for member in begun_applies {
             self.send(member);
         }
-        self.books.write(&round, begun);
+        let flights = round.record.begun.iter();
+        let flights = flights.filter_map(|&(member, ..)| {
+            Some((member, self.reconciler.flight(member)?))
+        });
+        self.books.write(&round, flights, begun);
         Ok(())
     }
 
     /// Stores what a step changed.
-    fn keep(&mut self, record: &crate::reconcile::Record) -> Result<(), Trouble> {
+    pub(super) fn keep(&mut self, record: &crate::reconcile::Record) -> Result<(), Trouble> {
         if record.is_empty() {
             return Ok(());
         }
@@ -405,7 +430,7 @@ impl<'a> Judge<'a> {
         for member in 0..self.members.len() {
             let (seat, state) = (&mut self.members[member], self.reconciler.state());
             let behind = seat.reached.bytes_since(state.cuts[member]);
-            if state.parked[member] == Some(crate::reconcile::Parked::Resync) {
+            if state.parked[member] == Some(Parked::Resync) {
                 // It is copied anew some day, from a later moment.
                 seat.stored(seat.reached);
                 continue;

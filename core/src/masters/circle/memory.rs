@@ -23,13 +23,16 @@ pub(super) struct Memory {
     met: bool,
 }
 
+/// A member that is not what it was, why, and whether it is only new.
+pub(super) type Changed = (usize, String, bool);
+
 /// What was kept, as it concerns the members of now.
 #[derive(Debug)]
 pub(super) enum Recalled {
-    /// Nothing that counts; the number of the last apply of an earlier life.
-    Nothing(u64),
+    /// Nothing that counts.
+    Nothing,
     /// The state, and members that are not what they were, with why.
-    State(Box<State>, Vec<(usize, String)>),
+    State(Box<State>, Vec<Changed>),
 }
 
 impl Memory {
@@ -66,10 +69,10 @@ impl Memory {
             met: false,
         };
         let Some(kept) = kept else {
-            return Ok((memory, Recalled::Nothing(0)));
+            return Ok((memory, Recalled::Nothing));
         };
         if !kept.met {
-            return Ok((memory, Recalled::Nothing(kept.state.sequence)));
+            return Ok((memory, Recalled::Nothing));
         }
         memory.met = true;
         let (state, changed) = memory.fit(kept)?;
@@ -77,7 +80,7 @@ impl Memory {
     }
 
     /// The state as one of the members of now.
-    fn fit(&self, kept: Kept) -> Result<(State, Vec<(usize, String)>), Trouble> {
+    fn fit(&self, kept: Kept) -> Result<(State, Vec<Changed>), Trouble> {
         let old = &kept.membership.members;
         let names = |members: &[Known]| -> Vec<String> {
             members.iter().map(|known| known.source.clone()).collect()
@@ -105,7 +108,7 @@ impl Memory {
             fitted.sequence = state.sequence;
             state = fitted;
             for (place, _) in cuts.iter().enumerate().filter(|(_, cut)| cut.is_none()) {
-                changed.push((place, "it is new in this sync".to_owned()));
+                changed.push((place, "it is new in this sync".to_owned(), true));
             }
         }
         for (place, known) in now.iter().enumerate() {
@@ -120,7 +123,7 @@ impl Memory {
                     () if before.timeline != known.timeline => "it was restored or promoted",
                     () => "it is read through another slot than before",
                 };
-                changed.push((place, what.to_owned()));
+                changed.push((place, what.to_owned(), false));
             }
         }
         Ok((state, changed))

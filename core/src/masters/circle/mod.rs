@@ -16,6 +16,8 @@
 
 mod attempt;
 mod books;
+mod first;
+mod gathering;
 mod judge;
 mod member;
 mod memory;

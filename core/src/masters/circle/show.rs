@@ -70,7 +70,7 @@ pub(super) fn show(
         status.paused_by = by;
         status.round = books.rounds();
         status.last_round.clone_from(books.last_round());
-        status.conflicts = books.conflicts();
+        (status.conflicts, status.conflicts_in_all) = books.conflicts();
         status.sequence = state.sequence;
         status.members = shown;
     });
