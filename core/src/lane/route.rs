@@ -165,6 +165,7 @@ mod tests {
         let seen = seen(TableRule {
             rename: Some(TableName::new("public", "clients")),
             exclude: vec!["secret".to_owned()],
+            conflict: None,
         })
         .unwrap();
         assert_eq!(seen.target.to_string(), "public.clients");
@@ -180,6 +181,7 @@ mod tests {
             let error = seen(TableRule {
                 rename: None,
                 exclude: vec![name.to_owned()],
+                conflict: None,
             })
             .unwrap_err();
             assert!(

@@ -16,7 +16,7 @@
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.
 //! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
-//!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
+//!   [`meeting`]: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
 //!
 //! The targets of such a sync follow one of its sources, through lanes like those of any other
@@ -29,6 +29,7 @@
 //! but itself, and what a person is to decide is shown and waits.
 
 pub mod checkpoint;
+pub mod meeting;
 pub mod rows;
 pub mod tables;
 

@@ -142,7 +142,8 @@ fn every_key_can_be_set() {
         sync.tables_rules[&TableName::new("sales", "orders")],
         TableRule {
             rename: Some(TableName::new("sales", "orders_copy")),
-            exclude: vec!["note".into()]
+            exclude: vec!["note".into()],
+            ..TableRule::default()
         },
         "a bare new name keeps the schema"
     );
