@@ -19,6 +19,7 @@ mod kills;
 mod large_transactions;
 mod masters_apply;
 mod masters_intake;
+mod masters_meeting;
 mod moved_checkpoints;
 mod moved_keys;
 mod mysql_targets;

@@ -18,6 +18,8 @@
 //! - [`apply`]: writes flights to a source; `store`: the state, durable before it is acted upon;
 //! - [`preflight`]: whether the sources of a sync go together at all.
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
+//! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
+//!   [`meeting`]: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
 //! - [`Handle`]: what a person asks of a circle, and its [`Status`].
 //!
@@ -37,6 +39,7 @@ mod handle;
 pub mod intake;
 mod owner_only;
 pub mod preflight;
+pub mod meeting;
 pub mod rows;
 mod status;
 pub mod chronicle;

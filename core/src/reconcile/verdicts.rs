@@ -235,7 +235,14 @@ impl Verdicts {
         if sent.is_none_or(|sent| sent.row != refused.row) || holder.key == key {
             return Ok(());
         }
-        let known = self.version(sight, &holder.key);
+        let known = match self.keys.contains_key(&holder.key) {
+            true => self.version(sight, &holder.key),
+            // With `skip` it may be the source's own that is in the way.
+            false => {
+                let entry = sight.state.entries.get(&holder.key);
+                entry.map(|entry| entry.version_for(source))
+            }
+        };
         // The row in the way will be another one.
         if known.is_some_and(|known| known.row.as_ref() != Some(&holder.row)) {
             return Ok(());

@@ -144,7 +144,11 @@ fn every_key_can_be_set() {
             conflict: None,
             rename: Some(TableName::new("sales", "orders_copy")),
             exclude: vec!["note".into()],
+<<<<<<< HEAD
             conflict: None,
+=======
+            ..TableRule::default()
+>>>>>>> meeting
         },
         "a bare new name keeps the schema"
     );

@@ -142,7 +142,7 @@ impl History {
     /// Nobody writes any more: engines go on until nothing is left to do, undisturbed at last.
     fn rest(&mut self) -> Result<(), String> {
         let settings = self.settings;
-        for round in 0..60 {
+        for round in 0..300 {
             if round == 10 {
                 (self.settings.crash, self.settings.locked) = (0, 0);
             }
