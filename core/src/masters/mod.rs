@@ -29,6 +29,7 @@
 //! but itself, and what a person is to decide is shown and waits.
 
 pub mod checkpoint;
+pub mod custom;
 pub mod rows;
 pub mod tables;
 
