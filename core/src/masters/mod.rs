@@ -40,6 +40,7 @@ pub mod intake;
 mod owner_only;
 pub mod preflight;
 pub mod meeting;
+pub mod custom;
 pub mod rows;
 mod status;
 pub mod chronicle;
