@@ -16,7 +16,7 @@
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.
 //! - [`preflight`]: whether the sources of a sync go together at all.
-//! - `apply`: writes flights to a source; `store`: the state, durable before it is acted upon;
+//! - [`apply`]: writes flights to a source; `store`: the state, durable before it is acted upon;
 //!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
 //!   `sequences`: no two sources draw the same value.
 //!
@@ -29,6 +29,7 @@
 //! rows; nothing that is acted upon is forgotten by a crash, a source that is away delays nobody
 //! but itself, and what a person is to decide is shown and waits.
 
+pub mod apply;
 pub mod checkpoint;
 pub mod preflight;
 pub mod rows;
