@@ -285,3 +285,52 @@ async fn what_a_dba_made_stays() {
     engine.tahr(&["drop", "--yes"]).assert_success();
     assert_eq!(catalog(&source).await, before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_of_one_sync_are_as_they_were_and_so_is_their_target() {
+    let server = Postgres::shared();
+    let mut sources = Vec::new();
+    let mut config = String::new();
+    for name in ["north", "south", "west"] {
+        let source = server.database().await;
+        source
+            .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+            .await;
+        config.push_str(&format!("[sources.{name}]\nurl = \"{}\"\n", source.url()));
+        let before = catalog(&source).await;
+        sources.push((source, before));
+    }
+    config.push_str(
+        "[targets.file]\nplugin = \"sqlite\"\noptions = { path = \"copy.db\" }\n\
+         [syncs.shop]\nsources = [\"north\", \"south\"]\ntargets = [\"file\"]\ntables = [\"t\"]\n\
+         [syncs.branch]\nsources = [\"south\", \"west\"]\ntables = [\"t\"]\n",
+    );
+    let engine = Engine::builder().config(config).build();
+    engine.run_once();
+    let marks = "SELECT string_agg(sync, ',' ORDER BY sync) FROM tahr.checkpoint";
+    let published = "SELECT string_agg(schemaname || '.' || tablename, ',' ORDER BY 1)
+                     FROM pg_publication_tables";
+    let mut found = Vec::new();
+    for (source, _) in &sources {
+        assert_eq!(source.value(published).await, "public.t,tahr.checkpoint");
+        found.push(source.value(marks).await);
+    }
+    assert_eq!(found, ["shop", "branch,shop", "branch"]);
+
+    engine.tahr(&["drop", "shop", "--yes"]).assert_success();
+    assert_eq!(catalog(&sources[0].0).await, sources[0].1);
+    for (source, before) in &sources[1..] {
+        assert_eq!(source.value(marks).await, "branch");
+        assert_eq!(source.value(published).await, "public.t,tahr.checkpoint");
+        assert_ne!(catalog(source).await, *before);
+    }
+    assert!(!engine.folder().join("tahr-state/masters/shop").exists());
+
+    let dropped = engine.tahr(&["drop", "--yes"]);
+    dropped.assert_success();
+    for (source, before) in &sources {
+        assert_eq!(catalog(source).await, *before, "{}", dropped.stdout);
+    }
+    assert!(!engine.folder().join("tahr-state").exists());
+    tables(&engine).assert_same(&names(&["t"]));
+}

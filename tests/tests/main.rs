@@ -20,6 +20,7 @@ mod large_transactions;
 mod masters_apply;
 mod masters_intake;
 mod masters_meeting;
+mod masters_check;
 mod moved_checkpoints;
 mod moved_keys;
 mod mysql_targets;

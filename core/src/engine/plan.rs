@@ -376,8 +376,10 @@ mod tests {
         );
     }
 
+    type Steps = Vec<(String, Step)>;
+
     /// The steps of syncs of several sources, and of lanes that don't stay.
-    fn masters(more: &str, edits: &[(&str, &str)]) -> (Vec<(String, Step)>, Vec<(String, Step)>) {
+    fn masters(more: &str, edits: &[(&str, &str)]) -> (Steps, Steps) {
         let text = format!("{BASE}\n[sources.two]\nurl = \"postgres://h/two\"\n{more}");
         let text = text.replace("[\"shop\"]", "[\"shop\", \"two\"]");
         let config = |text: &str| Config::parse(Path::new("tahr.toml"), text, &|_| None).unwrap();
