@@ -120,7 +120,7 @@ impl Story<'_> {
             self.update(*place, *count).await?;
         }
         let counts = self.shakes.counts().await?;
-        self.out.line(format!("{}", shakes::shown(&counts)));
+        self.out.line(shakes::shown(&counts));
         self.type_in(&["resume", SYNC])?;
         Ok(())
     }
