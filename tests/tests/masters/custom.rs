@@ -25,7 +25,7 @@ fn write(masters: &Masters, lua: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_candidate_that_the_function_returns_wins() {
-    let mut masters = decided_by(
+    let masters = decided_by(
         "function resolve(conflict)
            local best
            for _, candidate in ipairs(conflict.candidates) do
@@ -59,7 +59,7 @@ async fn the_candidate_that_the_function_returns_wins() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_the_function_merges_is_on_all() {
-    let mut masters = decided_by(
+    let masters = decided_by(
         "function resolve(conflict)
            local latest, hits
            for _, candidate in ipairs(conflict.candidates) do
@@ -92,7 +92,7 @@ async fn a_row_that_the_function_merges_is_on_all() {
 /// The sync pauses at a conflict, nothing is written, the error names the file's line; once the file is
 /// mended it goes on with the same conflict.
 async fn pauses_at(lua: &str, line: &str, word: &str) {
-    let mut masters = decided_by(lua).await;
+    let masters = decided_by(lua).await;
     masters
         .meet(&[
             (0, "UPDATE bids SET who = 'a' WHERE id = 1"),
