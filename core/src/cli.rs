@@ -151,11 +151,12 @@ publication and a slot that the config names are a DBA's, and stay.";
 const DEMO_EXAMPLES: &str = "\
 Examples:
   tahr demo
+  tahr demo masters                 three databases that replicate to each other
   tahr demo --dir /tmp/shop         write its config there, in the place of tahr-demo
   tahr demo --keep                  keep the data of its servers, to look at afterwards
 
-Needs PostgreSQL's server programs and pgbench, redis-server and sqlite3. Starts servers of its own
-on free ports and ends them; nothing that runs already is touched.";
+Needs PostgreSQL's server programs, and for copies pgbench, redis-server and sqlite3. Starts servers
+of its own on free ports and ends them; nothing that runs already is touched.";
 
 /// Copies a live PostgreSQL database into many other databases at once and keeps them current.
 #[derive(Clone, Debug, Parser)]
@@ -407,6 +408,9 @@ pub struct Drop {
 /// Arguments of `tahr demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Demo {
+    /// What is shown.
+    #[arg(value_name = "WHAT", value_enum, default_value_t)]
+    pub show: Show,
     /// The folder for its files; the config that it used stays there.
     #[arg(long, value_name = "FOLDER", default_value = "tahr-demo")]
     pub dir: PathBuf,
@@ -415,6 +419,7 @@ pub struct Demo {
     pub keep: bool,
 }
 
+<<<<<<< HEAD
 /// A number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.parse::<f64>().ok();
@@ -428,6 +433,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn interval(text: &str) -> Result<Duration, String> {
     let shortest = Duration::from_millis(100);
     seconds(text).map(|time| time.max(shortest))
+=======
+/// What `tahr demo` shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Show {
+    /// A live database, copied into Redis, SQLite and PostgreSQL.
+    #[default]
+    Copies,
+    /// Three databases that replicate to each other.
+    Masters,
+>>>>>>> trials
 }
 
 #[cfg(test)]

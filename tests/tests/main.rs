@@ -21,6 +21,7 @@ mod masters_apply;
 mod masters_intake;
 mod masters_meeting;
 mod masters_check;
+mod masters;
 mod moved_checkpoints;
 mod moved_keys;
 mod mysql_targets;
