@@ -419,7 +419,6 @@ pub struct Demo {
     pub keep: bool,
 }
 
-<<<<<<< HEAD
 /// A number of seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.parse::<f64>().ok();
@@ -433,7 +432,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn interval(text: &str) -> Result<Duration, String> {
     let shortest = Duration::from_millis(100);
     seconds(text).map(|time| time.max(shortest))
-=======
+}
+
 /// What `tahr demo` shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Show {
@@ -442,7 +442,6 @@ pub enum Show {
     Copies,
     /// Three databases that replicate to each other.
     Masters,
->>>>>>> trials
 }
 
 #[cfg(test)]

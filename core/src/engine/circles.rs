@@ -129,17 +129,28 @@ impl Place {
         let Some(taken) = &self.taken else {
             return true;
         };
-        let fits = self.wanted.as_ref().is_some_and(|wanted| Arc::ptr_eq(wanted, &taken.by));
+        let fits = self
+            .wanted
+            .as_ref()
+            .is_some_and(|wanted| Arc::ptr_eq(wanted, &taken.by));
         // Tables that have changed make another circle of it.
-        let is_told_right = taken.by.sync.sources.iter().zip(&taken.told).all(|(source, told)| {
-            let streaming = sources.get(source).and_then(|running| running.streaming.as_ref());
-            match (told, streaming) {
-                (Some(told), Some(streaming)) => {
-                    same_shape(told, &streaming.tables_of_sync(&taken.by.sync))
+        let is_told_right = taken
+            .by
+            .sync
+            .sources
+            .iter()
+            .zip(&taken.told)
+            .all(|(source, told)| {
+                let streaming = sources
+                    .get(source)
+                    .and_then(|running| running.streaming.as_ref());
+                match (told, streaming) {
+                    (Some(told), Some(streaming)) => {
+                        same_shape(told, &streaming.tables_of_sync(&taken.by.sync))
+                    }
+                    _ => true,
                 }
-                _ => true,
-            }
-        });
+            });
         if fits && is_told_right {
             return true;
         }

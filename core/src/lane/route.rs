@@ -166,11 +166,6 @@ mod tests {
             conflict: None,
             rename: Some(TableName::new("public", "clients")),
             exclude: vec!["secret".to_owned()],
-<<<<<<< HEAD
-            ..TableRule::default()
-=======
-            conflict: None,
->>>>>>> meeting
         })
         .unwrap();
         assert_eq!(seen.target.to_string(), "public.clients");
@@ -187,11 +182,6 @@ mod tests {
                 conflict: None,
                 rename: None,
                 exclude: vec![name.to_owned()],
-<<<<<<< HEAD
-                ..TableRule::default()
-=======
-                conflict: None,
->>>>>>> meeting
             })
             .unwrap_err();
             assert!(

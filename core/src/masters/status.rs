@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 
+use super::meeting::Progress;
 use crate::lane::Fault;
 
 /// What [`Status::paused_by`] says of a pause that a person asked for.

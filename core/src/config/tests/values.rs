@@ -144,11 +144,6 @@ fn every_key_can_be_set() {
             conflict: None,
             rename: Some(TableName::new("sales", "orders_copy")),
             exclude: vec!["note".into()],
-<<<<<<< HEAD
-            conflict: None,
-=======
-            ..TableRule::default()
->>>>>>> meeting
         },
         "a bare new name keeps the schema"
     );

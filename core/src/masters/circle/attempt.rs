@@ -64,7 +64,9 @@ impl Rounds {
                 Err(trouble) if trouble.is_transient => {
                     tracing::warn!(sync = %self.setup.name, hint = trouble.fault.hint,
                         retry_in = ?wait, "{}", trouble.fault.message);
-                    self.setup.handle.update(|status| status.fault = Some(trouble.fault));
+                    self.setup
+                        .handle
+                        .update(|status| status.fault = Some(trouble.fault));
                     self.sleep(wait).await;
                     wait = (wait * 2).min(WAIT.1);
                 }
@@ -91,7 +93,9 @@ impl Rounds {
                 return;
             }
             let waits = Trouble::new(format!("waits for source {}", missing.join(", ")), "");
-            self.setup.handle.update(|status| status.fault = Some(waits.fault));
+            self.setup
+                .handle
+                .update(|status| status.fault = Some(waits.fault));
             tokio::select! {
                 () = self.setup.stop.asked() => return,
                 arrival = self.arrived.recv() => {

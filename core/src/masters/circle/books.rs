@@ -141,7 +141,9 @@ impl Books {
             sources: &self.names,
         };
         let entries = round.conflicts.iter();
-        let mut entries: Vec<Entry> = entries.map(|conflict| Entry::of(conflict, &scene)).collect();
+        let mut entries: Vec<Entry> = entries
+            .map(|conflict| Entry::of(conflict, &scene))
+            .collect();
         tracing::info!(sync = %self.sync, conflicts = entries.len(), round = self.rounds,
             "conflicts were decided; `tahr conflicts` shows them");
         self.log.append(&mut entries)

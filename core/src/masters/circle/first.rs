@@ -32,7 +32,9 @@ impl Judge<'_> {
             let client = client.map_err(|error| failed(error.into()))?;
             let sequence = match checkpoint::sequence(&client, engine, sync).await {
                 Ok(Some(sequence)) => sequence,
-                _ => checkpoint::ensure(&client, engine, sync).await.map_err(failed)?,
+                _ => checkpoint::ensure(&client, engine, sync)
+                    .await
+                    .map_err(failed)?,
             };
             seen = seen.max(sequence);
         }
@@ -68,7 +70,10 @@ impl Judge<'_> {
             Err(unequal) => {
                 let tables: Vec<String> = unequal.iter().map(ToString::to_string).collect();
                 Err(Trouble::new(
-                    format!("the sources don't hold the same rows: {}", tables.join("; ")),
+                    format!(
+                        "the sources don't hold the same rows: {}",
+                        tables.join("; ")
+                    ),
                     "make them equal, or say in the sync what counts: initial = \"first_source\" \
                      (the source listed first is right) or initial = \"merge\" (all are); then: \
                      tahr reload",
@@ -98,8 +103,7 @@ impl Judge<'_> {
     /// Lets a member take part again that was parked for a resync.
     pub(super) fn rejoin(&mut self, member: usize) -> Result<(), Trouble> {
         let seat = &self.members[member];
-        if seat.present.is_none()
-            || self.reconciler.state().parked[member] != Some(Parked::Resync)
+        if seat.present.is_none() || self.reconciler.state().parked[member] != Some(Parked::Resync)
         {
             return Ok(());
         }

@@ -151,7 +151,11 @@ async fn compare(
     loop {
         let chunk = meeting.next(CHUNK).await?;
         let progress = meeting.progress();
-        tracing::debug!(rows = progress.rows, differences = progress.differences, "comparing");
+        tracing::debug!(
+            rows = progress.rows,
+            differences = progress.differences,
+            "comparing"
+        );
         handle.update(|status| status.meeting = Some(progress.clone()));
         let Some(chunk) = chunk else {
             return Ok(());

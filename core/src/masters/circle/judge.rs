@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 
 use super::{
     Present, Setup,
-    member::Member,
+    books::Books,
     first::OWED,
     gathering::Gathering,
+    member::Member,
     memory::{Changed, Memory, Recalled},
-    books::Books,
     show::show,
     strategy::rules,
     trouble::Trouble,
@@ -83,7 +83,8 @@ impl<'a> Judge<'a> {
         };
         let (orders, events) = mpsc::unbounded_channel();
         let members = setup.sync.sources.iter().zip(present);
-        let members = members.map(|(name, present)| Member::new(name, present.clone(), &setup.stop));
+        let members =
+            members.map(|(name, present)| Member::new(name, present.clone(), &setup.stop));
         Ok(Self {
             setup,
             tables: Arc::clone(tables),
@@ -217,7 +218,11 @@ impl<'a> Judge<'a> {
         self.wishes = now;
         if now.kicks != before.kicks {
             self.is_asked = true;
-            for applier in self.members.iter().filter_map(|member| member.applier.as_ref()) {
+            for applier in self
+                .members
+                .iter()
+                .filter_map(|member| member.applier.as_ref())
+            {
                 applier.retry_now();
             }
         }
@@ -275,22 +280,30 @@ impl<'a> Judge<'a> {
                 member.is_ready = true;
                 member.fault = None;
                 if fires_triggers {
-                    tracing::warn!(source = member.source,
+                    tracing::warn!(
+                        source = member.source,
                         "applied rows fire this source's triggers: its role may not set \
-                         session_replication_role");
+                         session_replication_role"
+                    );
                 }
                 self.has_news = true;
             }
             Event::Away { member, fault } => {
                 let member = &mut self.members[member];
                 if member.is_ready || member.fault.is_none() {
-                    tracing::warn!(source = member.source, hint = fault.hint,
-                        "source can't be written to: {}", fault.message);
+                    tracing::warn!(
+                        source = member.source,
+                        hint = fault.hint,
+                        "source can't be written to: {}",
+                        fault.message
+                    );
                 }
                 member.is_ready = false;
                 member.fault = Some(fault);
             }
-            Event::Applied { member, rows, left, .. } => {
+            Event::Applied {
+                member, rows, left, ..
+            } => {
                 let member = &mut self.members[member];
                 member.rows_out += rows;
                 if left > 0 {
@@ -383,9 +396,8 @@ impl<'a> Judge<'a> {
             self.send(member);
         }
         let flights = round.record.begun.iter();
-        let flights = flights.filter_map(|&(member, ..)| {
-            Some((member, self.reconciler.flight(member)?))
-        });
+        let flights =
+            flights.filter_map(|&(member, ..)| Some((member, self.reconciler.flight(member)?)));
         self.books.write(&round, flights, begun);
         Ok(())
     }
@@ -400,9 +412,10 @@ impl<'a> Judge<'a> {
 
     /// Gives the applier of a member what is in flight there.
     fn send(&mut self, member: usize) {
-        let (Some(flight), Some(applier)) =
-            (self.reconciler.flight(member), &self.members[member].applier)
-        else {
+        let (Some(flight), Some(applier)) = (
+            self.reconciler.flight(member),
+            &self.members[member].applier,
+        ) else {
             return;
         };
         let rows: Vec<_> = (flight.rows.iter())
@@ -412,7 +425,10 @@ impl<'a> Judge<'a> {
             true => rows
                 .iter()
                 .map(|(key, version)| {
-                    (key.clone(), self.reconciler.rules().outgoing(version, member))
+                    (
+                        key.clone(),
+                        self.reconciler.rules().outgoing(version, member),
+                    )
                 })
                 .collect(),
             false => Vec::new(),
@@ -435,9 +451,8 @@ impl<'a> Judge<'a> {
                 seat.stored(seat.reached);
                 continue;
             }
-            let is_due = is_asked
-                || behind >= ADVANCE_BYTES
-                || seat.advanced.elapsed() >= ADVANCE_AFTER;
+            let is_due =
+                is_asked || behind >= ADVANCE_BYTES || seat.advanced.elapsed() >= ADVANCE_AFTER;
             let is_idle = self.reconciler.window_len(member) == 0;
             if behind == 0 || !is_due || !is_idle || self.setup.handle.is_paused() {
                 continue;

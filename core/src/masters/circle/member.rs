@@ -163,7 +163,11 @@ impl Member {
         if let Some(applier) = self.applier.take() {
             applier.stop().await;
         }
-        while self.intake.as_ref().is_some_and(|intake| !intake.is_finished()) {
+        while self
+            .intake
+            .as_ref()
+            .is_some_and(|intake| !intake.is_finished())
+        {
             // Again and again: it may be joining the log just now.
             if let Some(present) = &self.present {
                 present.log.dismiss(present.lane);

@@ -47,19 +47,24 @@ impl Memory {
             .flat_map(|kept| &kept.membership.members)
             .map(|known| (known.source.as_str(), known))
             .collect();
-        let members = setup.sync.sources.iter().zip(present).map(|(name, present)| {
-            match (present, before.get(name.as_str())) {
-                (Some(present), _) => known(name, present),
-                (None, Some(&known)) => known.clone(),
-                (None, None) => Known {
-                    source: name.clone(),
-                    system_id: String::new(),
-                    timeline: 0,
-                    database: 0,
-                    slot: String::new(),
+        let members = setup
+            .sync
+            .sources
+            .iter()
+            .zip(present)
+            .map(
+                |(name, present)| match (present, before.get(name.as_str())) {
+                    (Some(present), _) => known(name, present),
+                    (None, Some(&known)) => known.clone(),
+                    (None, None) => Known {
+                        source: name.clone(),
+                        system_id: String::new(),
+                        timeline: 0,
+                        database: 0,
+                        slot: String::new(),
+                    },
                 },
-            }
-        });
+            );
         let membership = Membership {
             members: members.collect(),
         };
@@ -117,7 +122,9 @@ impl Memory {
             };
             if before != known {
                 let what = match () {
-                    () if before.system_id != known.system_id || before.database != known.database => {
+                    () if before.system_id != known.system_id
+                        || before.database != known.database =>
+                    {
                         "it is another database than before"
                     }
                     () if before.timeline != known.timeline => "it was restored or promoted",
@@ -141,7 +148,9 @@ impl Memory {
             state: state.clone(),
             met,
         };
-        self.store.begin(&kept).map_err(|error| Trouble::of_store(&error))
+        self.store
+            .begin(&kept)
+            .map_err(|error| Trouble::of_store(&error))
     }
 
     /// Stores one step.

@@ -25,13 +25,7 @@ mod show;
 mod strategy;
 mod trouble;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
 
 use tokio::sync::mpsc;
 

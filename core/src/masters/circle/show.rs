@@ -27,7 +27,9 @@ pub(super) fn show(
             member.owed_since = None;
         }
         let parked = state.parked[index].as_ref();
-        let in_flight = state.flights[index].as_ref().map_or(0, |flight| flight.rows.len());
+        let in_flight = state.flights[index]
+            .as_ref()
+            .map_or(0, |flight| flight.rows.len());
         let is_idle = reconciler.window_len(index) == 0;
         shown.push(masters::Member {
             source: member.source.clone(),
@@ -80,7 +82,10 @@ pub(super) fn show(
 fn why_parked(parked: &Parked) -> Fault {
     let (message, hint) = match parked {
         Parked::Effects(effects) => (
-            format!("triggers or cascades altered {} applied rows", effects.len()),
+            format!(
+                "triggers or cascades altered {} applied rows",
+                effects.len()
+            ),
             "look at its triggers; trigger_effects says what becomes of their work; then: tahr resume",
         ),
         Parked::Resync => (

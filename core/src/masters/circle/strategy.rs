@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    path::PathBuf,
     sync::Arc,
 };
 
 use super::trouble::Trouble;
 use crate::{
     config::{self, Conflict},
-    masters::Tables,
+    masters::{Tables, custom::LuaResolver},
     reconcile::{Rules, SourceId, Strategy},
 };
 
@@ -18,6 +19,7 @@ pub(super) fn rules(
     tables: &Arc<Tables>,
     names: &BTreeMap<SourceId, String>,
 ) -> Result<Rules, Trouble> {
+    let mut loaded: HashMap<PathBuf, Arc<LuaResolver>> = HashMap::new();
     let mut strategy = |conflict: &Conflict| -> Result<Strategy, Trouble> {
         let position = |name: &String| sync.sources.iter().position(|source| source == name);
         Ok(match conflict {
@@ -30,8 +32,18 @@ pub(super) fn rules(
                 Strategy::Sources(sources.iter().filter_map(position).collect())
             }
             Conflict::Lua(path) => {
-                let _ = path;
-                return Err(Trouble::new("lua", ""));
+                let resolver = match loaded.get(path) {
+                    Some(resolver) => Arc::clone(resolver),
+                    None => {
+                        let (tables, members) = (Arc::clone(tables), sync.sources.clone());
+                        let resolver = LuaResolver::load(path, tables, members, names.clone());
+                        let resolver = resolver.map_err(|error| Trouble::lasting(&error))?;
+                        let resolver = Arc::new(resolver);
+                        loaded.insert(path.clone(), Arc::clone(&resolver));
+                        resolver
+                    }
+                };
+                Strategy::Custom(resolver)
             }
         })
     };

@@ -31,6 +31,7 @@ mod rows;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Lsn, TableName};
 use tahr_postgres_connect::Url;
 
@@ -81,7 +82,7 @@ struct Member {
 }
 
 /// How far a meeting is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The table that is being compared.
     pub table: Option<TableName>,
