@@ -178,8 +178,8 @@ fn row(change: &Change) -> Vec<String> {
 async fn values_are_read_as_the_stream_prints_them() {
     let columns = "a boolean, b character(5), c inet, d bytea, e text, f float8, g timestamptz,
          h name, i jsonb, j int[], k text";
-    let values = r"true, 'ab', '10.0.0.1', '\x00ff', 'it''s \ back', 0.1, '2026-01-31 12:00+02',
-         'n', '{"a": 1}', '{1,NULL}', NULL";
+    let values = r#"true, 'ab', '10.0.0.1', '\x00ff', 'it''s \ back', 0.1, '2026-01-31 12:00+02',
+         'n', '{"a": 1}', '{1,NULL}', NULL"#;
     let mut scene = Scene::new(&format!(
         "CREATE TABLE t ({columns}, z int PRIMARY KEY); INSERT INTO t VALUES ({values}, 7)"
     ))
@@ -223,7 +223,11 @@ async fn a_row_is_found_by_any_key_and_in_its_own_table() {
          INSERT INTO c VALUES (1, 'partition')"#,
     )
     .await;
-    let names: Vec<_> = scene.relations.iter().map(|r| r.source.table.clone()).collect();
+    let names: Vec<_> = scene
+        .relations
+        .iter()
+        .map(|r| r.source.table.clone())
+        .collect();
     assert_eq!(names[..3], ["a T", "b", "b_child"]);
     let partitioned = names.iter().position(|name| name == "c").unwrap();
     let past = scene.past().await;
@@ -277,7 +281,10 @@ async fn a_change_whose_row_is_gone_is_dropped_and_of_a_move_the_departure_stays
     assert_eq!(seen.len(), 4);
     assert_eq!(row(&seen[0]), ["1", "5", "now"]);
     let key = |change: &Change| texts(change.key.row.as_ref().unwrap());
-    assert_eq!((key(&seen[1]), &seen[1].op), (vec!["9".to_owned()], &Op::Delete));
+    assert_eq!(
+        (key(&seen[1]), &seen[1].op),
+        (vec!["9".to_owned()], &Op::Delete)
+    );
     assert!(matches!(&seen[2].op, Op::Move { to, .. } if *to == seen[0].key));
     assert_eq!(row(&seen[2]), ["1", "6", "now"]);
     assert_eq!(row(&seen[3]), ["4", "5", "whole"]);
