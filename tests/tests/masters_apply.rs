@@ -221,7 +221,7 @@ fn values(packed: &Blob) -> Vec<&str> {
 }
 
 /// Rows enough for arrays, and for `COPY`.
-const MANY: [usize; 3] = [2, 100, 1_000];
+const MANY: [usize; 3] = [3, 100, 1_000];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_written_over_deleted_and_emptied_whatever_the_order_of_columns() {
@@ -333,6 +333,25 @@ async fn values_of_every_kind_arrive_as_they_are_in_tables_of_any_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_look_new_and_are_not_are_written_over() {
+    let mut scene = Scene::new("CREATE TABLE t (id int PRIMARY KEY, v text)").await;
+    for there in [2, 500, 11_999] {
+        scene
+            .database
+            .execute(&format!(
+                "TRUNCATE t; INSERT INTO t VALUES ({there}, 'old')"
+            ))
+            .await;
+        let rows: Vec<_> = (1..=12_000)
+            .map(|i| scene.put("t", &[("id", &i.to_string()), ("v", "new")]))
+            .collect();
+        assert_eq!(scene.apply(rows).await, (12_000, 0));
+        let new = "SELECT count(*) FROM t WHERE v = 'new'";
+        assert_eq!(scene.all(new).await, ["12000"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_does_not_fit_is_an_error_and_never_cut() {
     for count in MANY {
         let mut scene = Scene::new(
@@ -375,15 +394,15 @@ async fn a_table_of_nothing_but_its_key_shows_each_row_that_is_written() {
     let mut scene = Scene::new(
         "CREATE TABLE t (a int, b text, PRIMARY KEY (a, b));
          CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
-         CREATE TABLE both (id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY);
-         INSERT INTO both OVERRIDING SYSTEM VALUE VALUES (1, 7)",
+         CREATE TABLE mixed (id int PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY);
+         INSERT INTO mixed OVERRIDING SYSTEM VALUE VALUES (1, 7)",
     )
     .await;
     for _ in 0..2 {
         let rows = [
             scene.put("t", &[("a", "1"), ("b", "x")]),
             scene.put("numbered", &[("id", "1")]),
-            scene.put("both", &[("id", "1"), ("n", "9")]),
+            scene.put("mixed", &[("id", "1"), ("n", "9")]),
         ];
         assert_eq!(scene.apply(rows).await, (3, 0));
         let written = "SELECT xmin::text FROM t UNION ALL SELECT xmin::text FROM numbered \
@@ -391,7 +410,7 @@ async fn a_table_of_nothing_but_its_key_shows_each_row_that_is_written() {
         let mut xmins = scene.all(written).await;
         xmins.dedup();
         assert_eq!(xmins.len(), 1);
-        assert_eq!(scene.all("SELECT * FROM both").await, ["1 9"]);
+        assert_eq!(scene.all("SELECT * FROM mixed").await, ["1 9"]);
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) struct TableSql {
     pub(super) is_replaced: bool,
     /// Whether it has further unique keys, updates of which need a stronger lock.
     has_unique: bool,
-    /// Statements of few parameters, prepared. The others are prepared anew for each order, since
+    /// Prepared statements. Those that find many rows are prepared anew for each order, since
     /// their plans age with the table.
     prepared: Mutex<HashMap<Form, Statement>>,
 }
@@ -219,7 +219,8 @@ impl TableSql {
     /// Forgets the statements whose plans age.
     pub(super) fn forget(&self) {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        prepared.retain(|form, _| matches!(form, Form::Put | Form::Delete | Form::Copy));
+        let ages = |form: &Form| matches!(form, Form::DeleteMany | Form::Present | Form::Lock);
+        prepared.retain(|form, _| !ages(form));
     }
 }
 

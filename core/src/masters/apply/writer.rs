@@ -1,8 +1,10 @@
 //! Writing work inside an open transaction, or an order in one of its own.
 //!
 //! Few rows of a table are written by one statement each, whose answers nobody waits for before the
-//! next is sent; many by arrays, which the server takes apart. Of many rows those that are new go
-//! through `COPY`, which is the fastest by far; which are new is asked first.
+//! next is sent; many by arrays, which the server takes apart. Rows that are new go through `COPY`,
+//! which is faster by half, but fails with one that is there. Asking for all of them would cost
+//! what that gains, so some are asked for, and a piece that fails is written the other way, as is
+//! what comes after it.
 
 use std::{collections::HashSet, pin::pin};
 
@@ -12,7 +14,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{
     Order,
-    error::{Failure, What},
+    error::{Class, Failure, What},
     pipeline::Pipeline,
     session::Session,
     table::{Form, TableSql, join},
@@ -22,9 +24,13 @@ use super::{
 use crate::reconcile::Blob;
 
 /// Rows of a table from which on arrays are faster than one statement each.
-const BULK: usize = 48;
-/// Rows of a table from which on it pays to ask which are new.
+const BULK: usize = 8;
+/// Keys of a table from which on they are worth a plan of their own.
+const PLANNED: usize = 32;
+/// Rows of a table from which on it pays to find out whether they are new.
 const COPY: usize = 512;
+/// Keys that are asked for to guess so.
+const SAMPLE: usize = 64;
 /// Rows in one statement.
 const ROWS: usize = 5_000;
 /// Bytes in one statement, about.
@@ -35,7 +41,7 @@ const GATHERED: usize = 128 << 10;
 /// How work is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Manner {
-    /// Whether new rows are copied. A row that somebody else writes meanwhile makes that fail.
+    /// Whether rows that look new are copied.
     pub(super) copies: bool,
     /// Whether rows are written before others are deleted, for foreign keys.
     pub(super) rows_first: bool,
@@ -181,31 +187,19 @@ impl<'a> Writer<'a> {
             }
             return Ok(());
         }
+        let mut is_new =
+            self.copies(table, rows.len()) && (is_empty || self.looks_new(table, rows).await?);
         for chunk in chunks(table, rows, |put| put.row.as_ref().len()) {
-            if !self.copies(table, rows.len()) {
-                self.many(table, form, chunk.iter().map(|put| put.row), width)
-                    .await?;
-                continue;
-            }
-            let present = match is_empty {
-                true => HashSet::new(),
-                false => self.present(table, chunk).await?,
-            };
-            let is_present = |at: &usize| present.contains(at);
-            let (there, new): (Vec<_>, Vec<_>) = (0..chunk.len()).partition(is_present);
-            if !there.is_empty() {
-                let rows = there.iter().map(|&at| chunk[at].row);
+            is_new = is_new && self.copy(table, chunk).await?;
+            if !is_new {
+                let rows = chunk.iter().map(|put| put.row);
                 self.many(table, form, rows, width).await?;
-            }
-            if !new.is_empty() {
-                self.copy(table, new.iter().map(|&at| chunk[at].row))
-                    .await?;
             }
         }
         Ok(())
     }
 
-    /// Whether so many rows are worth asking which are new.
+    /// Whether so many rows are worth finding out whether they are new.
     fn copies(&self, table: &TableSql, rows: usize) -> bool {
         self.manner.copies && rows >= COPY && !table.is_recursive
     }
@@ -255,23 +249,45 @@ impl<'a> Writer<'a> {
         self.pipeline.send(What::Rows(table), done).await
     }
 
-    /// The places in `chunk` of rows that are there.
-    async fn present(
+    /// Whether none of some of the rows is there.
+    async fn looks_new(
         &mut self,
         table: &'a TableSql,
-        chunk: &[Put<'a>],
-    ) -> Result<HashSet<usize>, Failure<'a>> {
+        rows: &[Put<'a>],
+    ) -> Result<bool, Failure<'a>> {
         self.pipeline.drain().await?;
-        let keys = chunk.iter().map(|put| put.key);
-        numbers(self.session, table, Form::Present, keys).await
+        let some = rows.iter().step_by(rows.len().div_ceil(SAMPLE));
+        let keys = some.map(|put| put.key);
+        let there = numbers(self.session, table, Form::Present, keys).await?;
+        Ok(there.is_empty())
     }
 
-    async fn copy(
-        &mut self,
-        table: &'a TableSql,
-        rows: impl Iterator<Item = &'a Blob>,
-    ) -> Result<(), Failure<'a>> {
+    /// Copies rows into the table; false, and nothing is copied, where one of them is there.
+    async fn copy(&mut self, table: &'a TableSql, rows: &[Put<'a>]) -> Result<bool, Failure<'a>> {
         self.pipeline.drain().await?;
+        let session = self.session;
+        session.run("SAVEPOINT tahr_copy").await?;
+        match self.copied(table, rows).await {
+            Ok(()) => {
+                let client = &session.client;
+                let kept = async move {
+                    let released = client.batch_execute("RELEASE tahr_copy").await;
+                    released.map(|()| 0)
+                };
+                self.pipeline.send(What::Session, kept).await?;
+                Ok(true)
+            }
+            Err(failure) if failure.class() == Class::Unique => {
+                session
+                    .run("ROLLBACK TO tahr_copy; RELEASE tahr_copy")
+                    .await?;
+                Ok(false)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn copied(&mut self, table: &'a TableSql, rows: &[Put<'a>]) -> Result<(), Failure<'a>> {
         let statement = self.prepared(table, Form::Copy).await?;
         let failed = |error| Failure::sql(What::Rows(table), error);
         let client = &self.session.client;
@@ -282,9 +298,9 @@ impl<'a> Writer<'a> {
                 .map_err(failed)?
         );
         let mut buffer = BytesMut::with_capacity(GATHERED + GATHERED / 8);
-        for row in rows {
+        for put in rows {
             // A sink that is dropped takes back what was sent.
-            copy_line(row, table.columns.len(), &mut buffer).map_err(Failure::misfit(table))?;
+            copy_line(put.row, table.columns.len(), &mut buffer).map_err(Failure::misfit(table))?;
             if buffer.len() >= GATHERED {
                 sink.send(buffer.split().freeze()).await.map_err(failed)?;
                 buffer.reserve(GATHERED + GATHERED / 8);
@@ -317,7 +333,7 @@ pub(super) async fn numbers<'a>(
 
 fn deleting(table: &TableSql, keys: usize) -> Form {
     let plain = table.key.iter().all(|&at| table.found[at].is_cast_plain);
-    match (keys >= BULK || table.is_recursive) && plain {
+    match (keys >= PLANNED || table.is_recursive) && plain {
         true => Form::DeleteMany,
         false => Form::Delete,
     }
