@@ -24,10 +24,10 @@
 //!
 //! # Paths
 //!
-//! [`session`] is the session; [`table`] a table as SQL, [`catalog`] what the source says of it.
-//! [`work`] sorts an order by table; [`writer`] writes it, few rows one by one and many at once, as
-//! the answers of the statements before are still on their way ([`pipeline`]). [`careful`] is the way
-//! with savepoints, [`refused`] finds who is in whose way, [`search`] what else fails. [`task`] is what
+//! `session` is the session; `table` a table as SQL, `catalog` what the source says of it.
+//! `work` sorts an order by table; `writer` writes it, few rows one by one and many at once, as
+//! the answers of the statements before are still on their way (`pipeline`). `careful` is the way
+//! with savepoints, `refused` finds who is in whose way, `search` what else fails. `task` is what
 //! runs all of it.
 
 mod careful;

@@ -24,7 +24,8 @@ impl<'a> Careful<'a> {
         self.truncate().await?;
         let rows = self.in_order();
         let mut found = 0;
-        let mut parts = vec![0..rows.len()];
+        let all = 0..rows.len();
+        let mut parts = Vec::from([all]);
         while let Some(part) = parts.pop() {
             if part.is_empty() {
                 continue;
