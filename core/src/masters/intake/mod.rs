@@ -115,7 +115,7 @@ pub struct Intake {
 type Hindrance = Arc<Mutex<Option<Fault>>>;
 
 impl Intake {
-    /// Starts the intake's thread.
+    /// Joins the log, which keeps what is behind the cut from then on, and starts the intake's thread.
     ///
     /// # Errors
     ///

@@ -28,6 +28,10 @@ pub(super) struct Reader {
     at: Position,
     /// What the circle was told last that it has all of.
     told: Lsn,
+    /// Where it reads next.
+    cursor: Cursor,
+    /// Why it can't even begin.
+    gap: Option<End>,
     backoff: Backoff,
     setup: Setup,
 }
@@ -46,8 +50,12 @@ impl From<End> for Over {
 }
 
 impl Reader {
+    /// Joins the log: from here on that keeps what is needed.
     pub(super) fn new(setup: Setup, hindrance: Hindrance) -> Self {
+        let (cursor, gap) = join(&setup);
         Self {
+            cursor,
+            gap,
             gatherer: Gatherer::new(&setup),
             completer: Completer::new(&setup, Arc::clone(&hindrance)),
             hindrance,
@@ -75,20 +83,22 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<std::convert::Infallible, Over> {
-        let mut cursor = self.join()?;
+        if let Some(gap) = self.gap.take() {
+            return Err(gap.into());
+        }
         loop {
             if self.setup.stop.is_stopping() {
                 return Err(Over::Stopped);
             }
             let patience = if self.is_news() { IMPATIENCE } else { PATIENCE };
-            let next = self.setup.log.next(self.setup.lane, cursor, patience);
+            let next = self.setup.log.next(self.setup.lane, self.cursor, patience);
             if next.is_ok() && self.backoff.failures() > 0 {
                 self.backoff.succeeded();
                 self.hindered(None);
             }
             match next {
                 Ok(Next::Stopped) => return Err(Over::Stopped),
-                Ok(Next::Rewound(first)) => cursor = first,
+                Ok(Next::Rewound(first)) => self.cursor = first,
                 Ok(Next::Tail(tail)) => {
                     let is_between = !tail.is_inside() && !self.gatherer.is_open();
                     if is_between && tail > self.at {
@@ -96,28 +106,13 @@ impl Reader {
                     }
                 }
                 Ok(Next::Arena(arena)) => {
-                    cursor = cursor.next();
+                    self.cursor = self.cursor.next();
                     self.arena(&arena)?;
                 }
                 Err(error) => self.read_again(&error)?,
             }
             self.reached()?;
         }
-    }
-
-    /// Joins the log at the cut. From then on it keeps what is needed; whether it had all of it is
-    /// asked afterwards.
-    fn join(&self) -> Result<Cursor, End> {
-        let (log, cut) = (&self.setup.log, &self.at);
-        let cursor = log.join(self.setup.lane, cut.clone());
-        if *cut < log.reach() && !log.rewind(cut) {
-            return Err(End::Gap(format!(
-                "its changes are needed from {cut} on, and its log begins at {}: what lies between \
-                 is lost",
-                log.reach()
-            )));
-        }
-        Ok(cursor)
     }
 
     /// Sends what `arena` holds.
@@ -202,4 +197,20 @@ impl Reader {
             }
         })
     }
+}
+
+/// Joins the log at the cut. Whether it had all that is needed is asked afterwards, since from then on
+/// it keeps that; what it has let go of the source is asked for again.
+fn join(setup: &Setup) -> (Cursor, Option<End>) {
+    let (log, cut) = (&setup.log, Position::at(setup.cut));
+    let cursor = log.join(setup.lane, cut.clone());
+    let is_gap = cut < log.reach() && !log.rewind(&cut);
+    let gap = is_gap.then(|| {
+        End::Gap(format!(
+            "its changes are needed from {cut} on, and its log begins at {}: what lies between is \
+             lost",
+            log.reach()
+        ))
+    });
+    (cursor, gap)
 }

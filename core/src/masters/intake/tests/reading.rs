@@ -228,7 +228,9 @@ fn it_ends_while_the_sink_is_full_and_while_the_source_is_away() {
     member.append(whole(1, |writing| {
         writing.update(version, &[V::Unchanged, T("1"), T("north")]);
     }));
+    let begun = std::time::Instant::now();
     while run.intake.fault().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "no fault");
         std::thread::sleep(Duration::from_millis(1));
     }
     assert!(!run.intake.is_finished());
