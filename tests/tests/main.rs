@@ -41,6 +41,7 @@ mod sizes;
 mod snapshot;
 mod sources_side_by_side;
 mod starts_and_ends;
+mod the_past_is_told;
 mod truncates;
 mod types;
 mod types_are_documented;

@@ -59,7 +59,8 @@ impl Columns {
         for (_, value) in &mut self.0 {
             if let Some(text) = value.as_mut().filter(|text| text.len() > length + 32) {
                 let whole = text.len();
-                text.truncate(text.floor_char_boundary(length));
+                let end = (0..=length).rfind(|&end| text.is_char_boundary(end));
+                text.truncate(end.unwrap_or_default());
                 text.push_str(&format!("… ({whole} bytes)"));
             }
         }
