@@ -5,6 +5,7 @@ mod bare_advance;
 mod broken_streams;
 mod check_names_all_faults;
 mod columns;
+mod control;
 mod copying;
 mod ddl;
 mod documents;

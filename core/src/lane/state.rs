@@ -126,8 +126,8 @@ pub struct Status {
     /// Transactions stored since the engine started.
     pub transactions: u64,
     /// Seconds from the source's commit of the oldest change not stored; 0 for a lane that holds
-    /// everything, none where it is not known: nothing was streamed yet, or the lane neither streams
-    /// nor retries.
+    /// everything, none where it is not known, since the lane neither streams nor retries. A lane that
+    /// begins with the engine counts from there until it has stored its first changes.
     pub lag_seconds: Option<f64>,
     /// When `lag_seconds` was found; whoever reads it later adds the time since.
     #[serde(skip)]

@@ -266,6 +266,11 @@ impl Worker {
             status.state = State::Streaming;
             status.stored = Some(position.clone());
             status.passed = position.lsn;
+            // How old what follows is, is not known; from here on it is counted.
+            if status.lag_seconds.is_none() {
+                status.lag_seconds = Some(0.0);
+                status.lag_as_of = Some(SystemTime::now());
+            }
         });
         self.stream(writer, &mut feed)
     }

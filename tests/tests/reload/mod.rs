@@ -17,15 +17,15 @@ use std::{
 use tahr::lane::State;
 use tahr_tests::{Database, Engine, Finished, Postgres, Running, Scripted, eventually, sync};
 
-const SOON: Duration = Duration::from_secs(30);
-const COLUMNS: &[&str] = &["id", "v"];
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const COLUMNS: &[&str] = &["id", "v"];
 const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text);
     INSERT INTO t SELECT g, 'copied' FROM generate_series(1, 1000) g;
     CREATE TABLE u (id int PRIMARY KEY, v text);
     INSERT INTO u SELECT g, 'copied' FROM generate_series(1, 100) g;";
 
 /// An engine that streams two tables into these targets.
-async fn streaming(targets: &[(&str, &Scripted)]) -> (Database, Engine, Running) {
+pub(crate) async fn streaming(targets: &[(&str, &Scripted)]) -> (Database, Engine, Running) {
     let database = Postgres::shared().database().await;
     database.execute(SETUP).await;
     let engine = Engine::builder().setting("memory = \"1MiB\"");
@@ -38,7 +38,7 @@ async fn streaming(targets: &[(&str, &Scripted)]) -> (Database, Engine, Running)
 }
 
 /// Replaces parts of the config.
-fn edit(engine: &Engine, edits: &[(&str, &str)]) {
+pub(crate) fn edit(engine: &Engine, edits: &[(&str, &str)]) {
     let mut config = engine.config();
     for (old, new) in edits {
         assert!(config.contains(old), "{old} is not in {config}");
@@ -47,14 +47,14 @@ fn edit(engine: &Engine, edits: &[(&str, &str)]) {
     engine.write_config(&config);
 }
 
-fn reload(engine: &Engine) -> Finished {
+pub(crate) fn reload(engine: &Engine) -> Finished {
     let finished = engine.tahr(&["reload"]);
     finished.assert_success();
     finished
 }
 
 #[track_caller]
-fn says(finished: &Finished, lines: &[&str]) {
+pub(crate) fn says(finished: &Finished, lines: &[&str]) {
     for line in lines {
         let has = finished.stdout.lines().any(|has| has.starts_with(line));
         assert!(has, "{line:?} is missing:\n{}", finished.stdout);
@@ -62,7 +62,7 @@ fn says(finished: &Finished, lines: &[&str]) {
 }
 
 /// How often its target was connected to for the stream, and what else begins anew with a lane.
-fn begins(target: &Scripted) -> (usize, usize, usize) {
+pub(crate) fn begins(target: &Scripted) -> (usize, usize, usize) {
     let calls = target.calls();
     let count = |start: &str| calls.iter().filter(|call| call.starts_with(start)).count();
     (
@@ -78,7 +78,7 @@ fn opens(target: &Scripted) -> usize {
     calls.iter().filter(|call| call.starts_with("open")).count()
 }
 
-async fn hold(source: &Database, targets: &[&Scripted], tables: &[&str]) {
+pub(crate) async fn hold(source: &Database, targets: &[&Scripted], tables: &[&str]) {
     eventually(SOON, "the targets equal the source", async || {
         for target in targets {
             for table in tables {
@@ -92,13 +92,13 @@ async fn hold(source: &Database, targets: &[&Scripted], tables: &[&str]) {
 }
 
 /// Changes all the time, until it is stopped.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<u32>,
 }
 
 impl Load {
-    async fn on(source: &Database) -> Self {
+    pub(crate) async fn on(source: &Database) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let client = source.connect().await;
@@ -121,7 +121,7 @@ impl Load {
         Self { stop, task }
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.store(true, Ordering::SeqCst);
         let rounds = self.task.await.expect("the changes");
         assert!(rounds > 20, "{rounds} rounds are no load");
