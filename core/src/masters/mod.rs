@@ -43,6 +43,7 @@ pub mod preflight;
 pub mod rows;
 mod status;
 pub mod store;
+pub mod sequences;
 pub mod tables;
 
 pub use handle::{Handle, Wishes};
