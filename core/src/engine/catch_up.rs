@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Engine, lock, of_source, seat::Seat};
+use tahr_plugin_api::Lsn;
+
+use super::{Engine, kick::missing_of_circle, lock, of_source, seat::Seat};
 use crate::{Error, Faults, lane::State};
 
 impl Engine {
@@ -16,19 +18,9 @@ impl Engine {
     ///
     /// A lane is parked or paused, or has failed `patience` long.
     pub async fn catch_up(&self, patience: Duration) -> Result<(), Faults> {
-        let opened: Vec<_> = lock(&self.shared.sources)
-            .iter()
-            .filter_map(|(name, running)| {
-                let streaming = running.streaming.as_ref()?;
-                Some((name.clone(), Arc::clone(&streaming.opened)))
-            })
-            .collect();
-        let mut presents = Vec::new();
-        for (name, opened) in opened {
-            let present = opened.mark_present().await;
-            let present = present.map_err(|error| of_source(&name, error))?;
-            presents.push((name, present));
-        }
+        // What a source is given by others is for its lanes, too.
+        self.settle_circles(patience).await?;
+        let presents = self.presents().await?;
         let mut retrying_since: BTreeMap<String, Instant> = BTreeMap::new();
         loop {
             let mut faults = Vec::new();
@@ -52,6 +44,58 @@ impl Engine {
             // The others finish before one that can't is reported.
             if is_done || self.shared.stop.is_stopping() {
                 return Faults::unless_empty(faults);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Where each source stands.
+    async fn presents(&self) -> Result<Vec<(String, Lsn)>, Faults> {
+        let opened: Vec<_> = lock(&self.shared.sources)
+            .iter()
+            .filter_map(|(name, running)| {
+                let streaming = running.streaming.as_ref()?;
+                Some((name.clone(), Arc::clone(&streaming.opened)))
+            })
+            .collect();
+        let mut presents = Vec::new();
+        for (name, opened) in opened {
+            let present = opened.mark_present().await;
+            let present = present.map_err(|error| of_source(&name, error))?;
+            presents.push((name, present));
+        }
+        Ok(presents)
+    }
+
+    /// Waits until sources that replicate to each other hold what any of them holds now.
+    async fn settle_circles(&self, patience: Duration) -> Result<(), Faults> {
+        let circles: Vec<_> = lock(&self.shared.masters).values().cloned().collect();
+        if circles.is_empty() {
+            return Ok(());
+        }
+        let marks: BTreeMap<String, Lsn> = self.presents().await?.into_iter().collect();
+        let mut faulty_since = None;
+        loop {
+            let mut missing = Vec::new();
+            for circle in &circles {
+                circle.kick();
+                missing.extend(missing_of_circle(&circle.status(), &marks));
+            }
+            if missing.is_empty() || self.shared.stop.is_stopping() {
+                return Ok(());
+            }
+            let is_hopeless = missing.iter().any(|missing| missing.is_resting);
+            let has_fault = circles.iter().any(|circle| circle.status().fault.is_some());
+            let since = *faulty_since.get_or_insert_with(Instant::now);
+            if !has_fault {
+                faulty_since = None;
+            }
+            if is_hopeless || (has_fault && since.elapsed() > patience) {
+                let errors = missing.into_iter().map(|missing| {
+                    Error::source(format!("{} {}", missing.what, missing.why))
+                        .hint("`tahr status` of a running engine shows more")
+                });
+                return Faults::unless_empty(errors.collect());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -249,7 +249,10 @@ fn missing_of_lane(name: &LaneName, status: &lane::Status, mark: Lsn) -> Option<
 }
 
 /// What a circle has not taken from its members, or not given to them.
-fn missing_of_circle(status: &masters::Status, marks: &BTreeMap<String, Lsn>) -> Vec<Missing> {
+pub(super) fn missing_of_circle(
+    status: &masters::Status,
+    marks: &BTreeMap<String, Lsn>,
+) -> Vec<Missing> {
     let sync = format!("sync {}", status.sync);
     let is_paused = status.state == masters::State::Paused || status.paused_by.is_some();
     if is_paused || status.state == masters::State::Parked {

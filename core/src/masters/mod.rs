@@ -41,9 +41,9 @@ pub mod meeting;
 mod owner_only;
 pub mod preflight;
 pub mod rows;
+pub mod sequences;
 mod status;
 pub mod store;
-pub mod sequences;
 pub mod tables;
 
 pub use handle::{Handle, Wishes};

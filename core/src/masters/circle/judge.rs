@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     Present, Setup,
     books::Books,
+    drawing::Drawing,
     first::OWED,
     gathering::Gathering,
     member::Member,
@@ -61,6 +62,7 @@ pub(super) struct Judge<'a> {
     events: mpsc::UnboundedReceiver<Event>,
     pub(super) gathering: Option<Gathering>,
     books: Books,
+    drawing: Option<Drawing>,
     /// Whether something came in since the last round.
     pub(super) has_news: bool,
     wishes: Wishes,
@@ -96,6 +98,7 @@ impl<'a> Judge<'a> {
             events,
             gathering: None,
             books: Books::open(setup, tables)?,
+            drawing: None,
             has_news: true,
             wishes: setup.handle.wishes(),
             is_asked: false,
@@ -287,6 +290,9 @@ impl<'a> Judge<'a> {
                     );
                 }
                 self.has_news = true;
+                if self.drawing.is_none() {
+                    self.drawing = Drawing::begin(self.setup, &self.members, &self.tables);
+                }
             }
             Event::Away { member, fault } => {
                 let member = &mut self.members[member];

@@ -16,6 +16,7 @@
 
 mod attempt;
 mod books;
+mod drawing;
 mod first;
 mod gathering;
 mod judge;
