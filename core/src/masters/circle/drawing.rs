@@ -1,6 +1,12 @@
 //! The sequences of a circle's sources, looked after beside the judge.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::task::JoinHandle;
 
@@ -21,11 +27,14 @@ const FOLLOW: Duration = Duration::from_secs(1);
 
 /// What sees to the sequences; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Drawing(JoinHandle<()>);
+pub(super) struct Drawing {
+    task: JoinHandle<()>,
+    is_done: Arc<AtomicBool>,
+}
 
 impl Drop for Drawing {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -43,14 +52,22 @@ impl Drawing {
         let members: Vec<_> = found.collect::<Option<_>>()?;
         let (engine, sync) = (setup.engine.clone(), setup.name.clone());
         let (mode, tables) = (setup.sync.masters.sequences, Arc::clone(tables));
+        let is_done = Arc::new(AtomicBool::new(mode == Sequences::Leave));
+        let done = Arc::clone(&is_done);
         let task = async move {
-            while let Err(error) = attend(mode, (&engine, &sync), &tables, &members).await {
+            while let Err(error) = attend(mode, (&engine, &sync), &tables, &members, &done).await {
                 tracing::error!(sync, hint = error.hint_text(), retry_in = ?AGAIN,
                     "the sequences can't be looked after: {}", error.message);
                 tokio::time::sleep(AGAIN).await;
             }
         };
-        Some(Self(setup.runtime.spawn(task)))
+        let task = setup.runtime.spawn(task);
+        Some(Self { task, is_done })
+    }
+
+    /// Whether the sequences are as they shall be.
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done.load(Ordering::Relaxed)
     }
 }
 
@@ -59,6 +76,7 @@ async fn attend(
     (engine, sync): (&str, &str),
     tables: &Tables,
     members: &[sequences::Member],
+    is_done: &AtomicBool,
 ) -> Result<(), SourceError> {
     for note in sequences::setup(mode, engine, sync, tables, members).await? {
         match note.is_warning {
@@ -66,6 +84,7 @@ async fn attend(
             false => tracing::info!(sync, "{note}"),
         }
     }
+    is_done.store(true, Ordering::Relaxed);
     if mode != Sequences::Max {
         return Ok(());
     }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Present, Setup,
+    asking::{self, Answer},
     books::Books,
     drawing::Drawing,
     first::OWED,
@@ -39,6 +40,19 @@ const ADVANCE_AFTER: Duration = Duration::from_secs(60);
 /// How often it looks around when nothing happens.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
+/// How long what was made during a pause is waited for, where a source doesn't show it.
+const CATCHING_UP: Duration = Duration::from_secs(3);
+/// How long members may take to be ready before a circle runs without them.
+const BEGINNING: Duration = Duration::from_secs(3);
+
+/// See [`Judge::may_judge`].
+#[derive(Debug)]
+struct CatchingUp {
+    /// None until the sources have answered.
+    marks: Option<Vec<(usize, Lsn)>>,
+    until: Instant,
+}
+
 /// How an attempt ended without trouble.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -63,6 +77,12 @@ pub(super) struct Judge<'a> {
     pub(super) gathering: Option<Gathering>,
     books: Books,
     drawing: Option<Drawing>,
+    asked: mpsc::UnboundedSender<Answer>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    /// After a pause: what is to be read before anything is judged, so that changes which were made
+    /// side by side meet.
+    catching_up: Option<CatchingUp>,
+    begun: Instant,
     /// Whether something came in since the last round.
     pub(super) has_news: bool,
     wishes: Wishes,
@@ -84,6 +104,7 @@ impl<'a> Judge<'a> {
             Recalled::Nothing => (State::new(vec![Lsn::ZERO; present.len()]), Vec::new()),
         };
         let (orders, events) = mpsc::unbounded_channel();
+        let (asked, answers) = mpsc::unbounded_channel();
         let members = setup.sync.sources.iter().zip(present);
         let members =
             members.map(|(name, present)| Member::new(name, present.clone(), &setup.stop));
@@ -99,6 +120,10 @@ impl<'a> Judge<'a> {
             gathering: None,
             books: Books::open(setup, tables)?,
             drawing: None,
+            asked,
+            answers,
+            catching_up: None,
+            begun: Instant::now(),
             has_news: true,
             wishes: setup.handle.wishes(),
             is_asked: false,
@@ -164,17 +189,17 @@ impl<'a> Judge<'a> {
             if self.is_judging() {
                 self.meet()?;
             }
-            if self.has_news && !self.setup.handle.is_paused() {
+            if self.has_news && self.may_judge() {
                 self.round()?;
             }
             self.advance()?;
             self.show();
-            if self.has_news && self.is_judging() {
+            if self.has_news && self.may_judge() {
                 tokio::task::yield_now().await;
                 continue;
             }
             let (is_judging, has_room) = (self.is_judging(), self.has_room());
-            let (setup, events) = (self.setup, &mut self.events);
+            let (setup, events, answers) = (self.setup, &mut self.events, &mut self.answers);
             let (members, gathering) = (&mut self.members, &mut self.gathering);
             let (reconciler, wishes) = (&self.reconciler, self.wishes);
             tokio::select! {
@@ -188,6 +213,7 @@ impl<'a> Judge<'a> {
                     }
                 }
                 Some(event) = events.recv() => self.hear(event)?,
+                Some(answer) = answers.recv() => self.learn(answer),
                 (member, seen) = next(members, reconciler), if is_judging => self.see(member, seen)?,
                 () = Gathering::ready(gathering), if is_judging && has_room => {}
                 () = tokio::time::sleep(HEARTBEAT) => {}
@@ -230,6 +256,11 @@ impl<'a> Judge<'a> {
             }
         }
         if now.resumes != before.resumes {
+            asking::marks(self.setup, &self.members, &self.asked);
+            self.catching_up = Some(CatchingUp {
+                marks: None,
+                until: Instant::now() + CATCHING_UP,
+            });
             let record = self.reconciler.resume();
             self.keep(&record)?;
             for member in 0..self.members.len() {
@@ -262,14 +293,45 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
+    /// Whether a round may be held: something is taken in, and what was made during a pause is here.
+    fn may_judge(&mut self) -> bool {
+        if let Some(catching_up) = &self.catching_up {
+            let marks = catching_up.marks.as_ref();
+            let is_there = marks.is_some_and(|marks| {
+                marks
+                    .iter()
+                    .all(|&(member, mark)| self.members[member].reached >= mark)
+            });
+            if is_there || Instant::now() >= catching_up.until {
+                self.catching_up = None;
+            }
+        }
+        self.catching_up.is_none() && self.is_judging()
+    }
+
+    fn learn(&mut self, answer: Answer) {
+        match answer {
+            Answer::Marks(marks) => {
+                if let Some(catching_up) = &mut self.catching_up {
+                    catching_up.marks = Some(marks);
+                }
+            }
+            Answer::Triggers(member, names) => self.members[member].triggers = names,
+        }
+    }
+
     fn show(&mut self) {
         let is_meeting = self.reconciler.is_meeting();
+        let is_beginning = match &self.drawing {
+            Some(drawing) => !drawing.is_done(),
+            None => self.begun.elapsed() < BEGINNING,
+        };
         show(
             &self.setup.handle,
             &self.reconciler,
             &mut self.members,
             &self.books,
-            is_meeting,
+            (is_meeting, is_beginning),
         );
     }
 
@@ -405,6 +467,12 @@ impl<'a> Judge<'a> {
         let flights =
             flights.filter_map(|&(member, ..)| Some((member, self.reconciler.flight(member)?)));
         self.books.write(&round, flights, begun);
+        for (member, parked) in &round.record.parked {
+            if let Some(Parked::Effects(effects)) = parked {
+                let seat = (*member, &self.members[*member]);
+                asking::triggers(self.setup, seat, &self.tables, effects, &self.asked);
+            }
+        }
         Ok(())
     }
 

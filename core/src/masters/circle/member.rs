@@ -34,6 +34,8 @@ pub(super) struct Member {
     /// Whether it can be written to.
     pub(super) is_ready: bool,
     pub(super) fault: Option<Fault>,
+    /// The triggers of the tables that it was parked for.
+    pub(super) triggers: Vec<String>,
     /// Everything before it was read.
     pub(super) reached: Lsn,
     /// When a bare advance of its cut was stored last.
@@ -62,6 +64,7 @@ impl Member {
             seen: None,
             is_ready: false,
             fault,
+            triggers: Vec::new(),
             reached: Lsn::ZERO,
             advanced: Instant::now(),
             owed_since: None,

@@ -14,6 +14,7 @@
 //! [`Circle::arrive`]. The first meeting needs all of them; later those that are here go on
 //! among themselves.
 
+mod asking;
 mod attempt;
 mod books;
 mod drawing;

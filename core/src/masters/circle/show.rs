@@ -15,7 +15,7 @@ pub(super) fn show(
     reconciler: &Reconciler,
     members: &mut [Member],
     books: &Books,
-    is_meeting: bool,
+    (is_meeting, is_beginning): (bool, bool),
 ) {
     let state = reconciler.state();
     let mut shown = Vec::with_capacity(members.len());
@@ -39,7 +39,9 @@ pub(super) fn show(
                 () if in_flight > 0 => MemberState::Applying,
                 () => MemberState::Reading,
             },
-            fault: parked.map(why_parked).or_else(|| member.fault.clone()),
+            fault: parked
+                .map(|parked| why_parked(parked, &member.triggers))
+                .or_else(|| member.fault.clone()),
             cut: state.cuts[index],
             owed: state.owed(index) as u64,
             in_flight: in_flight as u64,
@@ -64,6 +66,7 @@ pub(super) fn show(
         status.state = match &by {
             Some(_) => State::Paused,
             None if is_meeting => State::Meeting,
+            None if is_beginning => State::Starting,
             None => State::Running,
         };
         if by.is_none() {
@@ -79,14 +82,21 @@ pub(super) fn show(
 }
 
 /// Why a member is parked, as it is shown.
-fn why_parked(parked: &Parked) -> Fault {
+fn why_parked(parked: &Parked, triggers: &[String]) -> Fault {
     let (message, hint) = match parked {
         Parked::Effects(effects) => (
-            format!(
-                "triggers or cascades altered {} applied rows",
-                effects.len()
-            ),
-            "look at its triggers; trigger_effects says what becomes of their work; then: tahr resume",
+            match triggers {
+                [] => format!(
+                    "triggers or cascades altered {} applied rows",
+                    effects.len()
+                ),
+                triggers => format!(
+                    "triggers or cascades altered {} applied rows; the tables' triggers: {}",
+                    effects.len(),
+                    triggers.join(", ")
+                ),
+            },
+            "trigger_effects of the sync says what becomes of their work; then: tahr resume",
         ),
         Parked::Resync => (
             "it was owed too much, or is not what it was: it needs the others' rows".to_owned(),
