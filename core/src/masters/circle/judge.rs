@@ -256,6 +256,9 @@ impl<'a> Judge<'a> {
             }
         }
         if now.resumes != before.resumes {
+            // What made it pause may be mended.
+            let rules = rules(&self.setup.sync, &self.tables, &self.setup.names)?;
+            self.reconciler.set_rules(rules);
             asking::marks(self.setup, &self.members, &self.asked);
             self.catching_up = Some(CatchingUp {
                 marks: None,
