@@ -360,36 +360,3 @@ async fn differences_come_in_parts_of_bounded_size() {
     }
     assert_eq!(counts, [17, 17, 6]);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore]
-async fn zz_speed() {
-    let databases = &three().await[..2];
-    for database in databases {
-        database
-            .execute("CREATE TABLE t (id bigint PRIMARY KEY, a text, b int, c timestamptz);
-              INSERT INTO t SELECT i, 'some text ' || i, i, '2024-01-01' FROM generate_series(1, 1000000) i;
-              CREATE TABLE w (id text PRIMARY KEY, a text, b int, c timestamptz);
-              INSERT INTO w SELECT md5(i::text), 'some text ' || i, i, '2024-01-01' FROM generate_series(1, 1000000) i;
-              CREATE TABLE m (id bigint PRIMARY KEY, a text, b int, c timestamptz); ANALYZE")
-            .await;
-    }
-    databases[0].execute("INSERT INTO m SELECT i, 'some text ' || i, i, '2024-01-01' FROM generate_series(1, 300000) i; ANALYZE").await;
-    let mut meeting = meet(databases).await;
-    let mut start = std::time::Instant::now();
-    let mut last = String::new();
-    let mut n = 0;
-    loop {
-        let some = meeting.next(1000).await.unwrap();
-        n += some.as_ref().map_or(0, Vec::len);
-        let table = format!("{:?}", meeting.progress().tables_done);
-        if table != last || some.is_none() {
-            eprintln!("{:?} {:?} {n}", start.elapsed(), meeting.progress());
-            start = std::time::Instant::now();
-            last = table;
-        }
-        if some.is_none() {
-            break;
-        }
-    }
-}

@@ -105,6 +105,7 @@
 //!    [ends](Reconciler::end_meeting) it.
 
 mod blob;
+mod difference;
 mod judge;
 mod key;
 mod meeting;
@@ -128,8 +129,8 @@ mod version;
 mod window;
 
 pub use blob::Blob;
+pub use difference::{Difference, Held, Precedence};
 pub use key::{Key, TableId};
-pub use meeting::{Difference, Held, Precedence};
 pub(crate) use mutation::Mutation;
 pub use reconciler::{NotMet, Reconciler};
 pub use record::Record;

@@ -3,9 +3,9 @@
 use tahr_plugin_api::Lsn;
 
 use super::{
-    Change, EffectKind, Flight, Holder, Key, Left, Marker, Mutation, Op, Parked, Quarrel,
-    Reconciler, Round, Row, Rules, SourceId, State, Strategy, TableId, Transaction, TriggerEffects,
-    UnknownMarker, Winner,
+    Change, Difference, EffectKind, Flight, Held, Holder, Key, Left, Marker, Mutation, Op, Parked,
+    Precedence, Quarrel, Reconciler, Round, Row, Rules, SourceId, State, Strategy, TableId,
+    Transaction, TriggerEffects, UnknownMarker, Winner,
 };
 
 const SHAKE: TableId = TableId(7);
@@ -339,4 +339,54 @@ fn an_apply_that_was_never_sent_is_an_error() {
         masters.reconciler.observe(0, transaction),
         Err(UnknownMarker(3))
     );
+}
+
+#[test]
+fn those_who_meet_get_what_they_lack_and_no_row_goes_unseen() {
+    let mut masters = Masters::new(2, Strategy::Latest);
+    let rules = masters.reconciler.rules().clone();
+    let state = State::of_strangers(vec![Lsn::ZERO; 2]);
+    masters.reconciler = Reconciler::new(rules, state);
+    let held = |value, time| {
+        let row = row(value);
+        Some(Held { row, time })
+    };
+    let difference = |name, rows| Difference {
+        key: key(name),
+        rows,
+    };
+    let reconciler = &mut masters.reconciler;
+    reconciler.begin_meeting(&[0, 1], Precedence::Merge);
+    reconciler.snapshots_at(&[Lsn(1), Lsn(0)]);
+    reconciler.meet(vec![
+        difference("late", vec![None, held(4, None)]),
+        difference("one", vec![held(1, None), None]),
+        difference("two", vec![held(2, Some(5)), held(3, None)]),
+    ]);
+    assert!(
+        masters.round().record.is_empty(),
+        "a snapshot is ahead of its stream"
+    );
+    assert!(masters.reconciler.end_meeting().is_none());
+    masters.show(0, 9, None, vec![(key("late"), Op::Put(row(9)))]);
+    let round = masters.round();
+    let told = round
+        .conflicts
+        .iter()
+        .map(|conflict| (conflict.key.clone(), &conflict.winner));
+    let expected = [
+        (key("late"), &Winner::Later),
+        (key("two"), &Winner::Candidate(0)),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(masters.reconciler.flight(0), None);
+    let flight = masters.reconciler.flight(1).expect("an apply");
+    let rows = flight.rows.values().map(|version| version.row.clone());
+    assert_eq!(
+        rows.collect::<Vec<_>>(),
+        [Some(row(9)), Some(row(1)), Some(row(2))]
+    );
+    assert_eq!(masters.reconciler.strangers(), [0, 1]);
+    assert!(masters.reconciler.end_meeting().is_some());
+    assert!(masters.reconciler.strangers().is_empty());
 }

@@ -237,10 +237,12 @@ impl Verdicts {
         }
         let known = match self.keys.contains_key(&holder.key) {
             true => self.version(sight, &holder.key),
-            // With `skip` it may be the source's own that is in the way.
+            // After `skip` it may be the source's own that is in the way, of which nothing is known
+            // where it will stay.
             false => {
                 let entry = sight.state.entries.get(&holder.key);
-                entry.map(|entry| entry.version_for(source))
+                let known = entry.filter(|entry| !entry.mixed || entry.owes(source));
+                known.map(|entry| entry.version_for(source))
             }
         };
         // The row in the way will be another one.
