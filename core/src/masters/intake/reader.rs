@@ -92,7 +92,8 @@ impl Reader {
             }
             let patience = if self.is_news() { IMPATIENCE } else { PATIENCE };
             let next = self.setup.log.next(self.setup.lane, self.cursor, patience);
-            if next.is_ok() && self.backoff.failures() > 0 {
+            let is_read = matches!(next, Ok(Next::Arena(_) | Next::Tail(_)));
+            if is_read && self.backoff.failures() > 0 {
                 self.backoff.succeeded();
                 self.hindered(None);
             }

@@ -78,7 +78,7 @@ fn checkpoint() -> Relation {
 
 /// A member of the sync `ring` of the engine `e`, and what its intake says.
 struct Member {
-    _folder: TempDir,
+    folder: TempDir,
     runtime: Runtime,
     relations: Arc<Relations>,
     log: Arc<Log>,
@@ -101,7 +101,7 @@ impl Member {
         let members = ["one", "two"].map(str::to_owned).into_iter();
         let members: Vec<_> = members.zip([of(0), of(1)]).collect();
         Self {
-            _folder: folder,
+            folder,
             runtime: Runtime::new().unwrap(),
             relations: Arc::default(),
             log: Arc::new(log),

@@ -132,6 +132,63 @@ fn a_log_that_begins_anew_in_the_middle_of_a_transaction_costs_and_repeats_nothi
 }
 
 #[test]
+fn what_the_disk_has_lost_is_read_again_from_the_source() {
+    let mut member = Member::new(0);
+    let version = member.version(table(0));
+    let arena = |n| piece(n, version, 0, 1, true);
+    let budget = arena(1).size() as u64 * 4;
+    let folder = member.folder.path();
+    member.log = Arc::new(Log::new(folder, budget, Position::default()).unwrap());
+    // Another lane leads, so the intake's backlog goes to disk.
+    let other = LaneId(1);
+    let mut cursor = member.log.join(other, Position::default());
+    let mut run = member.start();
+    for n in 1..=40 {
+        member.append(arena(n));
+        member.log.next(other, cursor, Duration::ZERO).unwrap();
+        cursor = cursor.next();
+        member.log.stored(other, Position::at(end(n)));
+    }
+    member.log.leave(other);
+    for file in fs_err::read_dir(member.folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        let length = fs_err::metadata(&path).unwrap().len();
+        fs_err::write(&path, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    }
+    let mut seen = Vec::new();
+    while !member.log.is_rewound() {
+        match run.seen.try_recv() {
+            Ok(Seen::Transactions(all)) => seen.extend(all.iter().map(|t| t.end)),
+            Ok(Seen::Reached(_)) => {}
+            Err(mpsc::error::TryRecvError::Empty) => std::thread::sleep(Duration::from_millis(1)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(seen.len() < 40);
+    member.log.begin();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 1..=40 {
+                member
+                    .runtime
+                    .block_on(member.log.append(arena(n)))
+                    .unwrap();
+            }
+        });
+        while seen.len() < 40 {
+            seen.extend(run.transactions().iter().map(|(end, _)| *end));
+            // What is judged is stored, which makes room.
+            member
+                .log
+                .stored(LaneId(3), Position::at(seen[seen.len() - 1]));
+        }
+    });
+    assert!(seen.into_iter().eq((1..=40).map(end)));
+    assert_eq!(run.intake.fault(), None);
+    run.end();
+}
+
+#[test]
 fn it_says_how_far_it_is_where_nothing_concerns_it() {
     let member = Member::new(0);
     let other = member.version(relation(44, ("public", "other"), &["id"], &["id"]));
@@ -170,7 +227,7 @@ fn a_table_that_changed_is_said_last_and_what_came_before_is_sent() {
     let row = [T("x"), T("1"), T("north"), T("y")];
     let mut writing = Writing::default();
     add(&mut writing, 1, |writing| {
-        writing.insert(version, &row[..3])
+        writing.insert(version, &row[..3]);
     });
     add(&mut writing, 2, |writing| writing.insert(wider, &row));
     add(&mut writing, 3, |writing| writing.insert(wider, &row));

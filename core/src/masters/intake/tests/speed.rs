@@ -1,6 +1,6 @@
 //! How many rows an intake packs in a second.
 
-use std::time::Instant;
+use std::{io::Write as _, time::Instant};
 
 use super::*;
 
@@ -27,8 +27,8 @@ fn arena(version: u32) -> Arena {
 }
 
 #[test]
-#[ignore = "it measures, and can't fail"]
-fn rows_in_a_second() {
+#[ignore = "it measures; run it alone, optimized"]
+fn a_hundred_thousand_rows_are_packed_in_a_second() {
     let columns = ["id", "shop", "at", "price", "gone", "note"];
     let relation = relation(OIDS[0], ("public", "t"), &columns, &["id"]);
     let mut member = Member::new(0);
@@ -50,8 +50,6 @@ fn rows_in_a_second() {
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = rows as f64 / begun.elapsed().as_secs_f64();
-    tracing::info!(rate, "rows in a second");
-    assert!(rate > 0.0);
-    let shown = std::fmt::format(format_args!("{rate:.0} rows/s\n"));
-    std::io::Write::write_all(&mut std::io::stderr(), shown.as_bytes()).unwrap();
+    writeln!(std::io::stderr(), "{rate:.0} rows/s").unwrap();
+    assert!(rate > 100_000.0, "{rate:.0} rows/s");
 }
