@@ -8,7 +8,7 @@ use std::{
 
 use tahr_plugin_api::Lsn;
 
-use super::{Engine, kick::missing_of_circle, lock, of_source, seat::Seat};
+use super::{Engine, lock, missing, of_source, seat::Seat};
 use crate::{Error, Faults, lane::State};
 
 impl Engine {
@@ -79,7 +79,7 @@ impl Engine {
             let mut missing = Vec::new();
             for circle in &circles {
                 circle.kick();
-                missing.extend(missing_of_circle(&circle.status(), &marks));
+                missing.extend(missing::of_circle(&circle.status(), &marks));
             }
             if missing.is_empty() || self.shared.stop.is_stopping() {
                 return Ok(());
