@@ -55,8 +55,10 @@ impl Control {
         let mut kicked = Kicked::default();
         for source in &sources {
             if let Some(running) = lock(&self.shared.sources).get(source) {
+                // Roused, it may be there before it is looked at.
+                let is_streaming = running.status.get().is_streaming;
                 running.stop.rouse();
-                if !running.status.get().is_streaming {
+                if !is_streaming {
                     kicked.tried.push(format!("source {source}"));
                 }
             }
@@ -64,8 +66,9 @@ impl Control {
         for name in &names {
             let status = self.shared.with_source(&name.source, |streaming| {
                 let seat = streaming.seats.get(name)?;
+                let status = seat.status.get();
                 seat.rouse(&streaming.log);
-                Some(seat.status.get())
+                Some(status)
             });
             let Some(status) = status.flatten() else {
                 continue;
@@ -77,8 +80,8 @@ impl Control {
         }
         let handle = lock(&self.shared.masters).get(sync).cloned();
         if let Some(handle) = handle {
-            handle.kick();
             let status = handle.status();
+            handle.kick();
             let waits = |member: &&masters::Member| member.state == MemberState::Away;
             let away = status.members.iter().filter(waits);
             kicked
