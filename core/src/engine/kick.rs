@@ -84,9 +84,11 @@ impl Control {
             handle.kick();
             let waits = |member: &&masters::Member| member.state == MemberState::Away;
             let away = status.members.iter().filter(waits);
-            kicked
-                .tried
-                .extend(away.map(|member| format!("source {}", member.source)));
+            for source in away.map(|member| format!("source {}", member.source)) {
+                if !kicked.tried.contains(&source) {
+                    kicked.tried.push(source);
+                }
+            }
             let found = missing::of_circle(&status, &BTreeMap::new());
             let resting = found.into_iter().filter(|missing| missing.is_resting);
             kicked.resting.extend(resting);
