@@ -5,11 +5,19 @@
 //! command to its own code. Everything else a command fails with is an
 //! [`Error`](crate::error::Error), shown by [`report`](crate::error::report).
 
+mod control;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::{engine::Part, telemetry::LogFormat};
+pub use control::{Conflicts, Kick, Past, Pause, Ping};
+
+use crate::telemetry::LogFormat;
+use control::{
+    CONFLICTS_EXAMPLES, HISTORY_EXAMPLES, KICK_EXAMPLES, PAUSE_EXAMPLES, PING_EXAMPLES,
+    RESUME_EXAMPLES, interval,
+};
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -66,62 +74,6 @@ Examples:
   tahr status --watch 5 --json      a line of JSON every five seconds
 
 Exits with 5 if no engine runs with this config, or, with --watch, when it has ended.";
-
-const PAUSE_EXAMPLES: &str = "\
-Examples:
-  tahr pause shop                   every lane of the sync, and the rounds between its sources
-  tahr pause shop/cache             only the lane into the target \"cache\"
-
-Each lane finishes the batch it is in and keeps its place; the others notice nothing. A pause lasts
-until `tahr resume`, also over a restart of the engine. Meanwhile the source keeps WAL for the lane.
-Without a running engine it is noted for the next start.";
-
-const RESUME_EXAMPLES: &str = "\
-Examples:
-  tahr resume shop                  the sync with all its lanes
-  tahr resume shop/cache            only the lane into the target \"cache\"
-
-Goes on where the pause began. What is parked is tried again, and so are rounds that stopped by
-themselves: on an error, or at a conflict that the sync leaves to a person.";
-
-const KICK_EXAMPLES: &str = "\
-Examples:
-  tahr kick shop                    try at once what waits after an error
-  tahr kick shop --wait 10          and return when all that is committed now is in every target
-
-With --wait it ends with 0 as soon as everything that was committed on the sync's sources before is
-stored in its targets and, where it has several sources, in all of them; or with 1 when the time is
-over, naming what is not. A lane that is paused or parked is named at once and not waited for; it
-takes `tahr resume`.";
-
-const PING_EXAMPLES: &str = "\
-Examples:
-  tahr ping                         one line, and an exit code for monitoring
-  tahr ping shop --max-lag 60       of one sync, and no lane a minute behind
-
-Exit codes; of several problems the first of these counts, and the line names them all:
-  5  no engine runs, or it is ending
-  3  a source is not read
-  4  a lane is parked, or its target can't be reached
-  1  something is paused, a sync waits for a person, or a lag is above --max-lag
-  0  all is well";
-
-const CONFLICTS_EXAMPLES: &str = "\
-Examples:
-  tahr conflicts                    the last conflicts of all syncs, the newest at the end
-  tahr conflicts shop --limit 100 --table public.orders
-  tahr conflicts --json | jq '.[] | select(.winner == \"nobody\") | .key'
-
-Each shows the versions that there were, with their source and commit time, a star at the one that
-won, and the rule that decided. Exits with 5 if no engine runs with this config.";
-
-const HISTORY_EXAMPLES: &str = "\
-Examples:
-  tahr history                      the last rounds between the sources of all syncs
-  tahr history shop --limit 1000 --json
-
-Rounds that did nothing are left out, and those of a busy second share a line.
-Exits with 5 if no engine runs with this config.";
 
 const RELOAD_EXAMPLES: &str = "\
 Examples:
@@ -308,70 +260,6 @@ pub struct Status {
     pub watch: Option<Duration>,
 }
 
-/// Arguments of `tahr pause` and `tahr resume`.
-#[derive(Clone, Debug, Args)]
-pub struct Pause {
-    /// The sync, or only its lane into one target.
-    #[arg(value_name = "SYNC[/TARGET]")]
-    pub part: Part,
-    /// Print JSON, for programs.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `tahr kick`.
-#[derive(Clone, Debug, Args)]
-pub struct Kick {
-    /// The sync.
-    #[arg(value_name = "SYNC")]
-    pub sync: String,
-    /// Wait so long for all that is committed now to be stored everywhere.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub wait: Option<Duration>,
-    /// Print JSON, for programs.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `tahr ping`.
-#[derive(Clone, Debug, Args)]
-pub struct Ping {
-    /// Only this sync, with its sources and targets.
-    #[arg(value_name = "SYNC")]
-    pub sync: Option<String>,
-    /// The longest lag that is well.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub max_lag: Option<Duration>,
-    /// Print JSON, for programs.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `tahr conflicts`.
-#[derive(Clone, Debug, Args)]
-pub struct Conflicts {
-    /// What all questions about the past have.
-    #[command(flatten)]
-    pub past: Past,
-    /// Only of this table.
-    #[arg(long, value_name = "TABLE")]
-    pub table: Option<String>,
-}
-
-/// Arguments of `tahr history`, which `tahr conflicts` has too.
-#[derive(Clone, Debug, Args)]
-pub struct Past {
-    /// Only of this sync.
-    #[arg(value_name = "SYNC")]
-    pub sync: Option<String>,
-    /// Show so many at the most: the newest.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
-    /// Print JSON, for programs.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Arguments of `tahr plugins`.
 #[derive(Clone, Debug, Args)]
 pub struct Plugins {
@@ -417,21 +305,6 @@ pub struct Demo {
     /// Keep the data of its servers and the copies; where they are is said at the end.
     #[arg(long)]
     pub keep: bool,
-}
-
-/// A number of seconds.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number = text.parse::<f64>().ok();
-    let time = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
-    // A year; more is surely a mistake, and keeps the clock's arithmetic in range.
-    time.filter(|time| time.as_secs() <= 31_622_400)
-        .ok_or_else(|| "write a number of seconds, such as 10 or 0.5".to_owned())
-}
-
-/// The time from one look to the next.
-fn interval(text: &str) -> Result<Duration, String> {
-    let shortest = Duration::from_millis(100);
-    seconds(text).map(|time| time.max(shortest))
 }
 
 /// What `tahr demo` shows.
@@ -497,27 +370,6 @@ mod tests {
             panic!("not run")
         };
         assert!(run.once && run.progress == Progress::Auto);
-    }
-
-    #[test]
-    fn seconds_may_have_a_fraction_and_watching_needs_none() {
-        let watch = |arguments: &[&str]| {
-            let cli = Cli::try_parse_from([&["tahr", "status"], arguments].concat());
-            match cli.unwrap().command {
-                Command::Status(status) => status.watch.map(|time| time.as_millis()),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(watch(&[]), None);
-        assert_eq!(watch(&["--watch"]), Some(1000));
-        assert_eq!(watch(&["--watch", "--json"]), Some(1000));
-        assert_eq!(watch(&["--watch", "2.5"]), Some(2500));
-        assert_eq!(watch(&["--watch", "0"]), Some(100));
-        for wrong in ["-1", "soon", "nan", "1e300"] {
-            let kick = format!("--wait={wrong}");
-            let error = Cli::try_parse_from(["tahr", "kick", "shop", &kick]).unwrap_err();
-            assert_eq!(error.exit_code(), i32::from(exit_code::USAGE), "{wrong}");
-        }
     }
 
     #[test]

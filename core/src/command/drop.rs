@@ -19,6 +19,7 @@ use crate::{
     Error, Faults, cli,
     config::{Config, Sync},
     control::{StateLock, socket_path},
+    engine::{Part, Pauses},
     lane::shapes_path,
     masters::store::Store,
     plugin::{Pins, Registry},
@@ -156,6 +157,14 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
         }
         remove(&state_dir.join("masters").join(name))?;
     }
+    let mut pauses = match is_all {
+        true => Pauses::default(),
+        false => Pauses::load(state_dir)?,
+    };
+    for name in plan.dropped.keys() {
+        pauses.resume(&Part::of_sync(name.as_str()));
+    }
+    pauses.save(state_dir)?;
     if is_all {
         remove(&state_dir.join("lanes"))?;
         remove(&state_dir.join("masters"))?;

@@ -83,7 +83,7 @@ pub(super) fn kick(
     let errors = missing.iter().map(|missing| {
         let error = Error::failed(format!("not everything is there: {missing}"));
         match missing.is_resting {
-            true => error.hint(format!("once that is mended: tahr resume {}", options.sync)),
+            true => error.hint(format!("to let it go on: tahr resume {}", options.sync)),
             false => error,
         }
     });

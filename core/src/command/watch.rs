@@ -50,6 +50,7 @@ pub(super) fn watch(
             }
             is_first = false;
             tokio::select! {
+                biased;
                 _ = &mut interrupt => break,
                 () = tokio::time::sleep(every) => {}
             }
@@ -76,7 +77,7 @@ fn draw(lines: &[String]) {
     let mut text = String::from("\x1b[H");
     for (index, line) in lines.iter().take(rows.saturating_sub(1)).enumerate() {
         if index > 0 {
-            text.push_str("\r\n");
+            text.push('\n');
         }
         text.extend(
             line.chars()
@@ -85,7 +86,7 @@ fn draw(lines: &[String]) {
         );
         text.push_str("\x1b[K");
     }
-    text.push_str("\x1b[J\r\n");
+    text.push_str("\x1b[J\n");
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

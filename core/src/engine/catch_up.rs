@@ -8,7 +8,7 @@ use std::{
 
 use tahr_plugin_api::Lsn;
 
-use super::{Engine, kick::missing_of_circle, lock, of_source, seat::Seat};
+use super::{Engine, lock, missing, of_source, seat::Seat};
 use crate::{Error, Faults, lane::State};
 
 impl Engine {
@@ -19,7 +19,10 @@ impl Engine {
     /// A lane is parked or paused, or has failed `patience` long.
     pub async fn catch_up(&self, patience: Duration) -> Result<(), Faults> {
         // What a source is given by others is for its lanes, too.
-        self.settle_circles(patience).await?;
+        let mut unsettled = match self.settle_circles(patience).await {
+            Ok(()) => Vec::new(),
+            Err(faults) => faults.into_errors(),
+        };
         let presents = self.presents().await?;
         let mut retrying_since: BTreeMap<String, Instant> = BTreeMap::new();
         loop {
@@ -43,7 +46,8 @@ impl Engine {
             }
             // The others finish before one that can't is reported.
             if is_done || self.shared.stop.is_stopping() {
-                return Faults::unless_empty(faults);
+                unsettled.extend(faults);
+                return Faults::unless_empty(unsettled);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -79,22 +83,33 @@ impl Engine {
             let mut missing = Vec::new();
             for circle in &circles {
                 circle.kick();
-                missing.extend(missing_of_circle(&circle.status(), &marks));
+                let status = circle.status();
+                let found = missing::of_circle(&status, &marks);
+                missing.extend(
+                    found
+                        .into_iter()
+                        .map(|missing| (status.sync.clone(), missing)),
+                );
             }
             if missing.is_empty() || self.shared.stop.is_stopping() {
                 return Ok(());
             }
-            let is_hopeless = missing.iter().any(|missing| missing.is_resting);
+            // The others finish before one that waits for a person is reported.
+            let is_hopeless = missing.iter().all(|(_, missing)| missing.is_resting);
             let has_fault = circles.iter().any(|circle| circle.status().fault.is_some());
             let since = *faulty_since.get_or_insert_with(Instant::now);
             if !has_fault {
                 faulty_since = None;
             }
             if is_hopeless || (has_fault && since.elapsed() > patience) {
-                let errors = missing.into_iter().map(|missing| {
-                    Error::source(format!("{} {}", missing.what, missing.why))
-                        .hint("`tahr status` of a running engine shows more")
-                });
+                let errors = missing
+                    .into_iter()
+                    .map(|(sync, missing)| match missing.is_resting {
+                        true => Error::failed(missing.to_string())
+                            .hint(format!("`tahr resume {sync}`, then once more")),
+                        false => Error::source(missing.to_string())
+                            .hint("`tahr status` of a running engine shows more"),
+                    });
                 return Faults::unless_empty(errors.collect());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -10,15 +10,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    Part, Report, Shared, lock,
+    Changed, Outcome, Part, Report, Shared, lock,
     plan::{LaneName, lanes},
     seat::{Seat, Wanted},
 };
 use crate::{
     Error,
+    config::{self, Config},
     lane::State,
     masters::{self, MemberState},
 };
@@ -30,59 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Clone, Debug)]
 pub struct Control {
     pub(super) shared: Arc<Shared>,
-}
-
-/// What became of one thing that was to be paused or resumed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It is paused now.
-    Paused,
-    /// It was paused before.
-    WasPaused,
-    /// It goes on.
-    Resumed,
-    /// It was parked, and is tried again.
-    TriedAgain,
-    /// It was neither paused nor parked.
-    WasRunning,
-}
-
-/// What a pause or a resume has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// By `sync/target`.
-    pub lanes: Vec<(String, Outcome)>,
-    /// By sync: the rounds between its sources, where it has several.
-    pub rounds: Vec<(String, Outcome)>,
-    /// What a person should know besides.
-    pub notes: Vec<String>,
-}
-
-impl Changed {
-    /// As a person reads it.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        let lanes = self.lanes.iter().map(|(name, outcome)| {
-            let lane = format!("lane {name}");
-            match outcome {
-                Outcome::Paused => format!("paused {lane}"),
-                Outcome::WasPaused => format!("{lane} was paused already"),
-                Outcome::Resumed => format!("resumed {lane}"),
-                Outcome::TriedAgain => format!("{lane} was parked and is tried again"),
-                Outcome::WasRunning => format!("{lane} was not paused"),
-            }
-        });
-        let rounds = self.rounds.iter().map(|(sync, outcome)| match outcome {
-            Outcome::Paused => format!("paused the rounds of {sync}"),
-            Outcome::WasPaused => format!("the rounds of {sync} were paused already"),
-            Outcome::Resumed => format!("resumed the rounds of {sync}"),
-            Outcome::TriedAgain => format!("the rounds of {sync} had stopped and are tried again"),
-            Outcome::WasRunning => format!("the rounds of {sync} were not paused"),
-        });
-        let notes = self.notes.iter().map(|note| format!("note: {note}"));
-        rounds.chain(lanes).chain(notes).collect()
-    }
 }
 
 impl Control {
@@ -215,6 +161,52 @@ fn tell(circle: &masters::Handle, pauses: bool) -> Outcome {
 }
 
 impl Shared {
+    /// Since when a person wants the lane `name` paused.
+    pub(super) fn paused_since(&self, name: &LaneName) -> Option<SystemTime> {
+        lock(&self.pauses).lane(&name.sync, &name.target)
+    }
+
+    /// Has a handle for each sync of `config` that has several sources, paused where a person wants
+    /// that, and for no other.
+    pub(super) fn convene(&self, config: &Config) {
+        let pauses = lock(&self.pauses);
+        let mut masters = lock(&self.masters);
+        let has_masters = |name: &String| {
+            config
+                .syncs
+                .get(name)
+                .is_some_and(config::Sync::has_masters)
+        };
+        masters.retain(|name, _| has_masters(name));
+        for name in config.syncs.keys().filter(|name| has_masters(name)) {
+            masters.entry(name.clone()).or_insert_with(|| {
+                let handle = masters::Handle::new(name);
+                if let Some(since) = pauses.rounds(name) {
+                    handle.pause();
+                    handle.update(|status| status.paused_since = Some(since));
+                }
+                handle
+            });
+        }
+        let handle = |name: &str| masters.get(name).cloned();
+        lock(&self.circles).want(config, |name| {
+            handle(name).unwrap_or_else(|| masters::Handle::new(name))
+        });
+    }
+
+    /// Forgets pauses of what `config` doesn't have; says which.
+    pub(super) fn forget_pauses(&self, config: &Config) -> Vec<String> {
+        let mut pauses = lock(&self.pauses);
+        let before = pauses.clone();
+        let mut notes = pauses.retain(config);
+        if *pauses != before
+            && let Err(error) = pauses.save(&config.engine.state_dir)
+        {
+            notes.push(error.to_string());
+        }
+        notes
+    }
+
     /// Does something with the seat of the lane `name`, where its source is open.
     pub(super) fn with_seat<T>(
         &self,

@@ -16,9 +16,11 @@
 //! wants paused, resumed or tried at once.
 
 mod catch_up;
+mod changed;
 mod circles;
 mod control;
 mod kick;
+mod missing;
 mod part;
 mod pauses;
 mod plan;
@@ -33,7 +35,7 @@ mod watch;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -41,8 +43,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub use control::{Changed, Control, Outcome};
-pub use kick::{Kicked, Marks, Missing};
+pub use changed::{Changed, Outcome};
+pub use control::Control;
+pub use kick::{Kicked, Marks};
+pub use missing::Missing;
 pub use part::Part;
 pub use pauses::Pauses;
 pub use reloaded::Reloaded;
@@ -50,7 +54,7 @@ pub use report::Report;
 
 use crate::{
     Error, Faults,
-    config::{self, Config},
+    config::Config,
     lane::{Claims, Lane},
     masters,
     plugin::{Registry, Scanner},
@@ -58,7 +62,7 @@ use crate::{
     source::{SourceCell, SourceError},
 };
 use circles::Circles;
-use plan::{LaneName, used};
+use plan::used;
 use running::{Running, Streaming, Verdict, supervise};
 use seat::GRACE;
 
@@ -102,52 +106,6 @@ impl Shared {
 
     fn registry(&self) -> Registry {
         lock(&self.scanner).registry()
-    }
-
-    /// Since when a person wants the lane `name` paused.
-    fn paused_since(&self, name: &LaneName) -> Option<SystemTime> {
-        lock(&self.pauses).lane(&name.sync, &name.target)
-    }
-
-    /// Has a handle for each sync of `config` that has several sources, paused where a person wants
-    /// that, and for no other.
-    fn convene(&self, config: &Config) {
-        let pauses = lock(&self.pauses);
-        let mut masters = lock(&self.masters);
-        let has_masters = |name: &String| {
-            config
-                .syncs
-                .get(name)
-                .is_some_and(config::Sync::has_masters)
-        };
-        masters.retain(|name, _| has_masters(name));
-        for name in config.syncs.keys().filter(|name| has_masters(name)) {
-            masters.entry(name.clone()).or_insert_with(|| {
-                let handle = masters::Handle::new(name);
-                if let Some(since) = pauses.rounds(name) {
-                    handle.pause();
-                    handle.update(|status| status.paused_since = Some(since));
-                }
-                handle
-            });
-        }
-        let handle = |name: &str| masters.get(name).cloned();
-        lock(&self.circles).want(config, |name| {
-            handle(name).unwrap_or_else(|| masters::Handle::new(name))
-        });
-    }
-
-    /// Forgets pauses of what `config` doesn't have; says which.
-    fn forget_pauses(&self, config: &Config) -> Vec<String> {
-        let mut pauses = lock(&self.pauses);
-        let before = pauses.clone();
-        let mut notes = pauses.retain(config);
-        if *pauses != before
-            && let Err(error) = pauses.save(&config.engine.state_dir)
-        {
-            notes.push(error.to_string());
-        }
-        notes
     }
 
     /// Notes why the engine can't go on.

@@ -64,14 +64,22 @@ impl Pauses {
         })
     }
 
-    /// Writes the file anew, whole or not at all, for its owner only.
+    /// Writes the file anew, whole or not at all, for its owner only; where nothing is paused there
+    /// is none.
     ///
     /// # Errors
     ///
     /// The state folder can't be written; then the old file is still there.
     pub fn save(&self, state_dir: &Path) -> Result<(), Error> {
         let path = path(state_dir);
-        self.write(&path).map_err(|error| {
+        let noted = match self.0.is_empty() {
+            true => match fs_err::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+            false => self.write(&path),
+        };
+        noted.map_err(|error| {
             Error::failed(format!("note what is paused: {}", path.display())).caused_by(error)
         })
     }
@@ -230,6 +238,9 @@ mod tests {
             1,
             "nothing is left beside it"
         );
+        Pauses::default().save(folder.path()).unwrap();
+        Pauses::default().save(folder.path()).unwrap();
+        assert!(!path(folder.path()).exists());
         fs_err::write(path(folder.path()), "{").unwrap();
         let error = Pauses::load(folder.path()).unwrap_err();
         assert!(error.hint_text().is_some_and(|hint| hint.contains("rm '")));

@@ -87,6 +87,11 @@ async fn a_batch_that_is_under_way_is_finished_before_the_lane_rests() {
     tahr(&engine, &["pause", "s"], 0);
     one.holds(&database, "t", COLUMNS).await.expect("the batch");
     running.terminate().assert_success();
+    // Nothing of a pause is left behind either.
+    let state_dir = engine.folder().join("tahr-state");
+    assert!(state_dir.join("paused.json").exists());
+    tahr(&engine, &["drop", "--yes"], 0);
+    assert!(!state_dir.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
