@@ -1,16 +1,20 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench simulate build install
+.PHONY: help demo demo-masters test lint docs bench bench-masters torture-masters simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: install ## copy a throwaway database into Redis, SQLite and PostgreSQL, under load
 	cargo build --release $(DEMO_PACKAGES)
 	$(TARGET)/release/tahr demo
+
+demo-masters: install ## show three databases that replicate to each other
+	cargo build --release -p tahr
+	$(TARGET)/release/tahr demo masters
 
 test: install ## install what is missing and pass every test
 	scripts/postgres-versions.sh
@@ -33,6 +37,15 @@ bench: install ## measure speed and latency beside PostgreSQL's own tools
 	cargo build --release --workspace --example bench
 	cargo build --release --workspace
 	$(TARGET)/release/examples/bench
+
+bench-masters: install ## measure several masters beside Bucardo 5, which it installs
+	scripts/bucardo.sh
+	cargo build --release -p tahr -p tahr-tests --bins --example bench_masters
+	$(TARGET)/release/examples/bench_masters
+
+torture-masters: install ## kill engine and masters at random under load, for a minute or SECONDS
+	cargo build --workspace
+	TAHR_TORTURE_SECONDS=$(or $(SECONDS),60) cargo test -p tahr-tests --test main -- --nocapture masters::torture
 
 simulate: ## run a million histories of several sources, or COUNT from SEED on, of one STRATEGY
 	cargo run --release -p tahr --example simulate -- $(or $(COUNT),1000000) $(or $(SEED),0) $(STRATEGY)

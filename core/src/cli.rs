@@ -5,11 +5,11 @@
 //! command to its own code. Everything else a command fails with is an
 //! [`Error`](crate::error::Error), shown by [`report`](crate::error::report).
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::telemetry::LogFormat;
+use crate::{engine::Part, telemetry::LogFormat};
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -62,7 +62,65 @@ const STATUS_EXAMPLES: &str = "\
 Examples:
   tahr status                       one line per lane: state, rows, lag, error
   tahr status --json | jq '.lanes[] | select(.state == \"parked\")'
+  tahr status --watch               once a second, until Ctrl-C
+  tahr status --watch 5 --json      a line of JSON every five seconds
 
+Exits with 5 if no engine runs with this config, or, with --watch, when it has ended.";
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  tahr pause shop                   every lane of the sync, and the rounds between its sources
+  tahr pause shop/cache             only the lane into the target \"cache\"
+
+Each lane finishes the batch it is in and keeps its place; the others notice nothing. A pause lasts
+until `tahr resume`, also over a restart of the engine. Meanwhile the source keeps WAL for the lane.
+Without a running engine it is noted for the next start.";
+
+const RESUME_EXAMPLES: &str = "\
+Examples:
+  tahr resume shop                  the sync with all its lanes
+  tahr resume shop/cache            only the lane into the target \"cache\"
+
+Goes on where the pause began. What is parked is tried again, and so are rounds that stopped by
+themselves: on an error, or at a conflict that the sync leaves to a person.";
+
+const KICK_EXAMPLES: &str = "\
+Examples:
+  tahr kick shop                    try at once what waits after an error
+  tahr kick shop --wait 10          and return when all that is committed now is in every target
+
+With --wait it ends with 0 as soon as everything that was committed on the sync's sources before is
+stored in its targets and, where it has several sources, in all of them; or with 1 when the time is
+over, naming what is not. A lane that is paused or parked is named at once and not waited for; it
+takes `tahr resume`.";
+
+const PING_EXAMPLES: &str = "\
+Examples:
+  tahr ping                         one line, and an exit code for monitoring
+  tahr ping shop --max-lag 60       of one sync, and no lane a minute behind
+
+Exit codes; of several problems the first of these counts, and the line names them all:
+  5  no engine runs, or it is ending
+  3  a source is not read
+  4  a lane is parked, or its target can't be reached
+  1  something is paused, a sync waits for a person, or a lag is above --max-lag
+  0  all is well";
+
+const CONFLICTS_EXAMPLES: &str = "\
+Examples:
+  tahr conflicts                    the last conflicts of all syncs, the newest at the end
+  tahr conflicts shop --limit 100 --table public.orders
+  tahr conflicts --json | jq '.[] | select(.winner == \"nobody\") | .key'
+
+Each shows the versions that there were, with their source and commit time, a star at the one that
+won, and the rule that decided. Exits with 5 if no engine runs with this config.";
+
+const HISTORY_EXAMPLES: &str = "\
+Examples:
+  tahr history                      the last rounds between the sources of all syncs
+  tahr history shop --limit 1000 --json
+
+Rounds that did nothing are left out, and those of a busy second share a line.
 Exits with 5 if no engine runs with this config.";
 
 const RELOAD_EXAMPLES: &str = "\
@@ -93,11 +151,12 @@ publication and a slot that the config names are a DBA's, and stay.";
 const DEMO_EXAMPLES: &str = "\
 Examples:
   tahr demo
+  tahr demo masters                 three databases that replicate to each other
   tahr demo --dir /tmp/shop         write its config there, in the place of tahr-demo
   tahr demo --keep                  keep the data of its servers, to look at afterwards
 
-Needs PostgreSQL's server programs and pgbench, redis-server and sqlite3. Starts servers of its own
-on free ports and ends them; nothing that runs already is touched.";
+Needs PostgreSQL's server programs, and for copies pgbench, redis-server and sqlite3. Starts servers
+of its own on free ports and ends them; nothing that runs already is touched.";
 
 /// Copies a live PostgreSQL database into many other databases at once and keeps them current.
 #[derive(Clone, Debug, Parser)]
@@ -161,9 +220,27 @@ pub enum Command {
     /// Show what the running engine does: state, rows and lag of each lane
     #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
+    /// Show what several sources of a sync disagreed about, and who won
+    #[command(after_help = CONFLICTS_EXAMPLES)]
+    Conflicts(Conflicts),
+    /// Show what the rounds between several sources of a sync did
+    #[command(after_help = HISTORY_EXAMPLES)]
+    History(Past),
     /// Make the running engine take up its changed config, and new plugins
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
+    /// Pause a sync or one of its lanes, until it is resumed
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(Pause),
+    /// Let a paused sync or lane go on; try again what is parked
+    #[command(after_help = RESUME_EXAMPLES)]
+    Resume(Pause),
+    /// Try at once what waits in a sync, and wait until all is where it belongs
+    #[command(after_help = KICK_EXAMPLES)]
+    Kick(Kick),
+    /// Say in one line and by the exit code whether all is well
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(Ping),
     /// Stop the running engine after the batches in flight
     Stop,
     /// List the plugins, or describe one
@@ -226,6 +303,73 @@ pub struct Status {
     /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,
+    /// Show it again and again, every so many seconds, until Ctrl-C or the engine's end.
+    #[arg(long, value_name = "SECONDS", value_parser = interval, num_args = 0..=1, default_missing_value = "1")]
+    pub watch: Option<Duration>,
+}
+
+/// Arguments of `tahr pause` and `tahr resume`.
+#[derive(Clone, Debug, Args)]
+pub struct Pause {
+    /// The sync, or only its lane into one target.
+    #[arg(value_name = "SYNC[/TARGET]")]
+    pub part: Part,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tahr kick`.
+#[derive(Clone, Debug, Args)]
+pub struct Kick {
+    /// The sync.
+    #[arg(value_name = "SYNC")]
+    pub sync: String,
+    /// Wait so long for all that is committed now to be stored everywhere.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub wait: Option<Duration>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tahr ping`.
+#[derive(Clone, Debug, Args)]
+pub struct Ping {
+    /// Only this sync, with its sources and targets.
+    #[arg(value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// The longest lag that is well.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub max_lag: Option<Duration>,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tahr conflicts`.
+#[derive(Clone, Debug, Args)]
+pub struct Conflicts {
+    /// What all questions about the past have.
+    #[command(flatten)]
+    pub past: Past,
+    /// Only of this table.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Option<String>,
+}
+
+/// Arguments of `tahr history`, which `tahr conflicts` has too.
+#[derive(Clone, Debug, Args)]
+pub struct Past {
+    /// Only of this sync.
+    #[arg(value_name = "SYNC")]
+    pub sync: Option<String>,
+    /// Show so many at the most: the newest.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `tahr plugins`.
@@ -264,12 +408,40 @@ pub struct Drop {
 /// Arguments of `tahr demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Demo {
+    /// What is shown.
+    #[arg(value_name = "WHAT", value_enum, default_value_t)]
+    pub show: Show,
     /// The folder for its files; the config that it used stays there.
     #[arg(long, value_name = "FOLDER", default_value = "tahr-demo")]
     pub dir: PathBuf,
     /// Keep the data of its servers and the copies; where they are is said at the end.
     #[arg(long)]
     pub keep: bool,
+}
+
+/// A number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().ok();
+    let time = number.and_then(|number| Duration::try_from_secs_f64(number).ok());
+    // A year; more is surely a mistake, and keeps the clock's arithmetic in range.
+    time.filter(|time| time.as_secs() <= 31_622_400)
+        .ok_or_else(|| "write a number of seconds, such as 10 or 0.5".to_owned())
+}
+
+/// The time from one look to the next.
+fn interval(text: &str) -> Result<Duration, String> {
+    let shortest = Duration::from_millis(100);
+    seconds(text).map(|time| time.max(shortest))
+}
+
+/// What `tahr demo` shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Show {
+    /// A live database, copied into Redis, SQLite and PostgreSQL.
+    #[default]
+    Copies,
+    /// Three databases that replicate to each other.
+    Masters,
 }
 
 #[cfg(test)]
@@ -325,6 +497,27 @@ mod tests {
             panic!("not run")
         };
         assert!(run.once && run.progress == Progress::Auto);
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction_and_watching_needs_none() {
+        let watch = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["tahr", "status"], arguments].concat());
+            match cli.unwrap().command {
+                Command::Status(status) => status.watch.map(|time| time.as_millis()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(watch(&[]), None);
+        assert_eq!(watch(&["--watch"]), Some(1000));
+        assert_eq!(watch(&["--watch", "--json"]), Some(1000));
+        assert_eq!(watch(&["--watch", "2.5"]), Some(2500));
+        assert_eq!(watch(&["--watch", "0"]), Some(100));
+        for wrong in ["-1", "soon", "nan", "1e300"] {
+            let kick = format!("--wait={wrong}");
+            let error = Cli::try_parse_from(["tahr", "kick", "shop", &kick]).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(exit_code::USAGE), "{wrong}");
+        }
     }
 
     #[test]

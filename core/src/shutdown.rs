@@ -1,4 +1,4 @@
-//! The wish to end, passed down to everything that waits.
+//! The wish to end, passed down to everything that waits; and the wish that it wait no longer.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
@@ -15,6 +15,8 @@ pub struct Stop(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     is_stopping: Mutex<bool>,
+    /// How often whoever waits was to go on; guarded by `is_stopping` for those who block.
+    roused: watch::Sender<u64>,
     changed: Condvar,
     tasks: watch::Sender<bool>,
     children: Mutex<Vec<Weak<Self>>>,
@@ -24,6 +26,7 @@ impl Default for Stop {
     fn default() -> Self {
         Self(Arc::new(Inner {
             is_stopping: Mutex::new(false),
+            roused: watch::Sender::new(0),
             changed: Condvar::new(),
             tasks: watch::Sender::new(false),
             children: Mutex::default(),
@@ -80,7 +83,16 @@ impl Stop {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks the thread for `time`, or until the end is asked for; whether it was.
+    /// Lets whoever waits for a time at this very wish go on at once; its parts don't notice.
+    pub fn rouse(&self) {
+        let is_stopping = self.0.is_stopping.lock();
+        let _held = is_stopping.unwrap_or_else(PoisonError::into_inner);
+        self.0.roused.send_modify(|times| *times += 1);
+        self.0.changed.notify_all();
+    }
+
+    /// Blocks the thread for `time`, or until it is [roused](Self::rouse) or the end is asked for;
+    /// whether it was the end.
     #[must_use]
     pub fn wait(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
@@ -89,9 +101,10 @@ impl Stop {
             .is_stopping
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let roused = *self.0.roused.borrow();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if *is_stopping || left.is_zero() {
+            if *is_stopping || left.is_zero() || roused != *self.0.roused.borrow() {
                 return *is_stopping;
             }
             let waited = self.0.changed.wait_timeout(is_stopping, left);
@@ -102,6 +115,13 @@ impl Stop {
     /// Blocks the thread until the end is asked for.
     pub fn wait_for_it(&self) {
         while !self.wait(Duration::from_secs(3600)) {}
+    }
+
+    /// Completes after `time`, or when it is [roused](Self::rouse) before.
+    pub async fn pause(&self, time: Duration) {
+        let mut roused = self.0.roused.subscribe();
+        // The sender lives as long as `self`.
+        let _ = tokio::time::timeout(time, roused.changed()).await;
     }
 
     /// Completes when the end is asked for.
@@ -129,5 +149,23 @@ mod tests {
         assert!(inner.is_stopping() && !two.is_stopping() && !whole.is_stopping());
         whole.stop();
         assert!(two.is_stopping() && whole.child().is_stopping());
+    }
+
+    #[test]
+    fn whoever_waits_is_roused_and_does_not_end() {
+        let (whole, begun) = (Stop::default(), Instant::now());
+        let part = whole.child();
+        let waiting = {
+            let part = part.clone();
+            std::thread::spawn(move || part.wait(Duration::from_secs(60)))
+        };
+        // Whoever comes to wait only now was not meant, so once may be too early.
+        while !waiting.is_finished() {
+            part.rouse();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!waiting.join().unwrap() && begun.elapsed() < Duration::from_secs(30));
+        part.rouse();
+        assert!(!part.wait(Duration::from_millis(1)));
     }
 }

@@ -28,13 +28,14 @@ pub struct Database {
 }
 
 impl Database {
-    pub(crate) async fn create(server: &str) -> Self {
+    /// `options` are those of `CREATE DATABASE`.
+    pub(crate) async fn create(server: &str, options: &str) -> Self {
         let name = format!("tahr_{}", unique());
         let maintenance = connect(server)
             .await
             .expect("connect to the PostgreSQL server");
         let created = maintenance
-            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .batch_execute(&format!("CREATE DATABASE {name} {options}"))
             .await;
         created.unwrap_or_else(|error| panic!("create database: {}", describe(&error)));
         let url = with_database(server, &name);

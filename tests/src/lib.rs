@@ -6,6 +6,7 @@
 //! of its own. All of it is gone when the test ends, and when the run ends, however it ends: see
 //! [`Run`].
 //!
+//! [`Masters`] are several databases that replicate to each other, with the engine between them.
 //! A [`Scripted`] target misbehaves as it is told and shows all that it was given.
 //!
 //! Waiting is done by [`eventually`], which says what was waited for, where, and what was last
@@ -27,6 +28,7 @@ mod database;
 mod engine;
 mod maria_database;
 mod mariadb;
+mod masters;
 mod mongodb;
 mod oracle;
 mod postgres;
@@ -46,6 +48,7 @@ pub use crate::database::{Database, Row};
 pub use crate::engine::{Engine, EngineBuilder, Finished, Running};
 pub use crate::maria_database::MariaDatabase;
 pub use crate::mariadb::MariaDb;
+pub use crate::masters::Masters;
 pub use crate::mongodb::{MongoDatabase, Mongod};
 pub use crate::oracle::OracleStandIn;
 pub use crate::postgres::Postgres;

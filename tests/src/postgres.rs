@@ -85,7 +85,12 @@ impl Postgres {
 
     /// A fresh database, empty but for what every database holds.
     pub async fn database(&self) -> Database {
-        Database::create(&self.url).await
+        Database::create(&self.url, "").await
+    }
+
+    /// As [`database`](Self::database), with options of `CREATE DATABASE`, such as another encoding.
+    pub async fn database_with(&self, options: &str) -> Database {
+        Database::create(&self.url, options).await
     }
 
     /// URL of the maintenance database.

@@ -20,6 +20,7 @@ use crate::{
     config::{Config, Sync},
     control::{StateLock, socket_path},
     lane::shapes_path,
+    masters::store::Store,
     plugin::{Pins, Registry},
 };
 
@@ -149,6 +150,7 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
     let log = state_dir.join("log");
     let is_all = plan.rest.syncs.is_empty();
     for (name, sync) in &plan.dropped {
+        remove(&Store::folder_of(state_dir, name))?;
         for target in &sync.targets {
             remove(&shapes_path(state_dir, name, target))?;
         }

@@ -1,16 +1,23 @@
 //! The commands of the program, one file each; [`run()`] is called by `main` with what was typed.
 
 mod check;
+mod conflicts;
 mod demo;
 mod drop;
+mod history;
 mod init;
+mod kick;
+mod masters;
 mod output;
+mod pause;
+mod ping;
 mod plugins;
 mod reload;
 mod run;
 mod runtime;
 mod status;
 mod stop;
+mod watch;
 
 use crate::{
     Faults,
@@ -37,8 +44,14 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Drop(options) => drop::drop(&config()?, options, &mut output),
         Command::Run(options) => run::run(&config()?, *options, progress),
         Command::Status(options) => status::status(&config()?, *options, &mut output),
+        Command::Conflicts(options) => conflicts::conflicts(&config()?, options, &mut output),
+        Command::History(options) => history::history(&config()?, options, &mut output),
         Command::Demo(options) => demo::demo(options, &mut output),
         Command::Reload => reload::reload(&cli.config, &mut output),
+        Command::Pause(options) => pause::pause(&config()?, options, &mut output),
+        Command::Resume(options) => pause::resume(&config()?, options, &mut output),
+        Command::Kick(options) => kick::kick(&config()?, options, &mut output),
+        Command::Ping(options) => ping::ping(&config()?, options, &mut output),
         Command::Stop => stop::stop(&config()?),
     }
 }

@@ -5,6 +5,10 @@ use std::{
     io::{self, Write as _},
 };
 
+use serde::Serialize;
+
+use crate::Error;
+
 /// Standard output. A reader that has gone away (`tahr status | head -1`) is no error.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -20,6 +24,21 @@ impl Output {
                 .and_then(|()| out.flush())
                 .is_err();
         }
+    }
+
+    /// Prints an object of JSON, on one line or on several for people.
+    pub(super) fn json(&mut self, object: &impl Serialize, is_pretty: bool) -> Result<(), Error> {
+        let text = match is_pretty {
+            true => serde_json::to_string_pretty(object),
+            false => serde_json::to_string(object),
+        };
+        self.line(text.map_err(|error| Error::failed("write JSON").caused_by(error))?);
+        Ok(())
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Says something to the person in front of the terminal, which is no data.

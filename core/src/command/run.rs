@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, IsTerminal as _},
-    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +11,7 @@ use crate::{
     Error, Faults, cli,
     config::Config,
     control::{Answer, Server, StateLock},
-    engine::{Engine, Report},
+    engine::Engine,
     plugin::{Pins, Registry, Scanner},
     progress::Progress,
     shutdown::Stop,
@@ -62,10 +61,12 @@ async fn run_engine(
     let _handled = outlive_full_disks();
     let patience = options.once.then_some(ONCE_PATIENCE);
     let engine = Engine::start(config, scanner, patience, stop.clone()).await?;
-    let latest = Arc::new(Mutex::new(engine.report()));
-    let shown = Arc::clone(&latest);
-    let report = move || shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let server = Server::listen(&config.engine.state_dir, report, ask, stop.clone())?;
+    let server = Server::listen(
+        &config.engine.state_dir,
+        engine.control(),
+        ask,
+        stop.clone(),
+    )?;
     // Nobody asks an engine to change that ends by itself.
     let asked = (!options.once).then_some(asked);
     let result = tokio::select! {
@@ -73,8 +74,8 @@ async fn run_engine(
         () = stop.asked() => Ok(()),
         faults = engine.failed() => Err(faults),
         result = engine.catch_up(ONCE_PATIENCE), if options.once => result,
-        () = refresh(&engine, &latest, progress) => Ok(()),
-        () = reload_when_asked(&engine, asked, &latest) => Ok(()),
+        () = refresh(&engine, progress) => Ok(()),
+        () = reload_when_asked(&engine, asked) => Ok(()),
         () = engine.watch_plugins(), if !options.once => Ok(()),
     };
     progress.show(&engine.report());
@@ -94,7 +95,7 @@ async fn run_engine(
 }
 
 /// Reloads for everybody who asks, one after the other; never completes.
-async fn reload_when_asked(engine: &Engine, asked: Option<Asked>, latest: &Mutex<Report>) {
+async fn reload_when_asked(engine: &Engine, asked: Option<Asked>) {
     let Some(mut asked) = asked else {
         return std::future::pending().await;
     };
@@ -113,8 +114,6 @@ async fn reload_when_asked(engine: &Engine, asked: Option<Asked>, latest: &Mutex
                 }
             }
         }
-        // Whoever looks after the answer sees what it says.
-        *latest.lock().unwrap_or_else(PoisonError::into_inner) = engine.report();
         // A signal waits for no answer, and who has gone away needs none.
         let _ = asker.send(result.into());
     }
@@ -133,10 +132,9 @@ fn refuse_without_plugins(config: &Config, registry: &Registry) -> Result<(), Fa
     }
 }
 
-async fn refresh(engine: &Engine, latest: &Mutex<Report>, progress: &mut Progress) {
+async fn refresh(engine: &Engine, progress: &mut Progress) {
     loop {
         progress.show(&engine.report());
-        *latest.lock().unwrap_or_else(PoisonError::into_inner) = engine.report();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

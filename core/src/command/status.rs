@@ -1,16 +1,16 @@
 //! `tahr status`.
 
-use std::time::SystemTime;
+use std::{path::Path, time::SystemTime};
 
 use crate::{
-    Error, Faults, cli,
+    Faults, cli,
     config::Config,
     control::{Answer, Request, ask},
     engine::Report,
     lane::{State, Status},
 };
 
-use super::{Output, output::table};
+use super::{Output, masters, output::table, watch};
 
 /// Prints what the running engine is doing.
 pub(super) fn status(
@@ -18,14 +18,13 @@ pub(super) fn status(
     options: cli::Status,
     output: &mut Output,
 ) -> Result<(), Faults> {
-    let report = match ask(&config.engine.state_dir, &Request::Status)? {
-        Answer::Status(report) => report,
-        Answer::Refused(why) => return Err(Error::failed(why).into()),
-        _ => return Err(Error::failed("the engine answered something else").into()),
-    };
+    let state_dir = &config.engine.state_dir;
+    if let Some(every) = options.watch {
+        return watch::watch(state_dir, every, options.json, output);
+    }
+    let report = report(state_dir)?;
     if options.json {
-        let json = serde_json::to_string_pretty(&report);
-        output.line(json.map_err(|error| Error::failed("write JSON").caused_by(error))?);
+        output.json(&report, true)?;
     } else {
         for line in lines(&report) {
             output.line(line);
@@ -34,8 +33,20 @@ pub(super) fn status(
     Ok(())
 }
 
-fn lines(report: &Report) -> Vec<String> {
-    let mut lines = vec![format!("engine {} (pid {})", report.engine, report.pid)];
+/// What the engine in `state_dir` is doing.
+pub(super) fn report(state_dir: &Path) -> Result<Report, Faults> {
+    match ask(state_dir, &Request::Status)? {
+        Answer::Status(report) => Ok(report),
+        other => Err(other.into_faults()),
+    }
+}
+
+pub(super) fn lines(report: &Report) -> Vec<String> {
+    let ending = if report.is_stopping { ", stopping" } else { "" };
+    let mut lines = vec![format!(
+        "engine {} (pid {}{ending})",
+        report.engine, report.pid
+    )];
     for source in &report.sources {
         let state = if source.is_streaming {
             "streaming"
@@ -50,6 +61,9 @@ fn lines(report: &Report) -> Vec<String> {
         if let (Some((fault, since)), false) = (&source.fault, source.is_streaming) {
             lines.push(format!("  {} ago: {fault}", age(*since)));
         }
+    }
+    for sync in &report.masters {
+        lines.extend(masters::lines(sync));
     }
     let rows: Vec<[String; 6]> =
         std::iter::once(["lane", "state", "copied", "changes", "lag", "stored"].map(str::to_owned))
@@ -68,9 +82,12 @@ fn lines(report: &Report) -> Vec<String> {
 }
 
 fn row(lane: &Status) -> [String; 6] {
-    let lag = match lane.lag_bytes {
-        0 => "0".to_owned(),
-        bytes => format!("{:.1} s, {}", lane.lag_seconds, size(bytes)),
+    let lag = match (lane.lag_bytes, lane.lag_seconds) {
+        // What it does has no time: it copies, or rests.
+        (0, None) => "-".to_owned(),
+        (0, Some(_)) => "0".to_owned(),
+        (bytes, None) => format!("-, {}", size(bytes)),
+        (bytes, Some(lag)) => format!("{lag:.1} s, {}", size(bytes)),
     };
     [
         format!("{}/{}", lane.sync, lane.target),
@@ -96,16 +113,33 @@ fn details(lane: &Status) -> Vec<String> {
             copy.tables
         ));
     }
-    let is_troubled = matches!(lane.state, State::Retrying | State::Parked);
+    if let (Some(since), State::Paused) = (lane.paused_since, lane.state) {
+        lines.push(format!(
+            "  paused {} ago; to go on: `tahr resume {}/{}`",
+            age(since),
+            lane.sync,
+            lane.target
+        ));
+    }
+    let is_troubled = matches!(lane.state, State::Retrying | State::Parked | State::Paused);
     if let (Some(fault), true) = (&lane.fault, is_troubled) {
         lines.push(format!("  {} ago: {}", age(fault.since), fault.message));
         if !fault.hint.is_empty() {
             lines.push(format!("  hint: {}", fault.hint));
         }
+        if let (Some(at), State::Retrying) = (lane.retry_at, lane.state) {
+            lines.push(match at.duration_since(SystemTime::now()) {
+                Ok(left) => format!("  tries again in {:.1} s", left.as_secs_f64()),
+                Err(_) => "  is trying again".to_owned(),
+            });
+        }
         if lane.awaits.is_some() {
             lines.push("  it starts by itself when the plugin is there".to_owned());
         } else if lane.state == State::Parked {
-            lines.push("  once that is mended: `tahr reload`".to_owned());
+            lines.push(format!(
+                "  once that is mended: `tahr resume {}/{}`",
+                lane.sync, lane.target
+            ));
         }
     }
     for (name, count) in &lane.counters {
@@ -114,7 +148,7 @@ fn details(lane: &Status) -> Vec<String> {
     lines
 }
 
-fn age(since: SystemTime) -> String {
+pub(super) fn age(since: SystemTime) -> String {
     let seconds = since.elapsed().unwrap_or_default().as_secs();
     match seconds {
         0..=119 => format!("{seconds} s"),

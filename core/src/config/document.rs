@@ -229,7 +229,7 @@ pub(super) fn nearest<'k>(
 }
 
 /// The hint `did you mean "…"?` with the [`nearest`] of `known`.
-pub(super) fn did_you_mean<'k>(
+pub(crate) fn did_you_mean<'k>(
     given: &str,
     known: impl IntoIterator<Item = &'k str>,
 ) -> Option<String> {

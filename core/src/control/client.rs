@@ -13,8 +13,13 @@ use crate::Error;
 /// How long an answer may take: a reload waits for lanes that end.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Reload => Duration::from_secs(180),
-        Request::Status | Request::Stop => Duration::from_secs(10),
+        Request::Conflicts(_) | Request::History(_) => Duration::from_secs(60),
+        // One change of the engine comes after the other.
+        Request::Reload | Request::Pause(_) | Request::Resume(_) => Duration::from_secs(180),
+        Request::Marks { patience, .. } => *patience + Duration::from_secs(10),
+        Request::Status | Request::Stop | Request::Kick(_) | Request::Missing { .. } => {
+            Duration::from_secs(10)
+        }
     }
 }
 
@@ -45,6 +50,9 @@ pub fn ask(state_dir: &Path, request: &Request) -> Result<Answer, Error> {
     BufReader::new(stream)
         .read_line(&mut answer)
         .map_err(failed)?;
+    if answer.is_empty() {
+        return Err(Error::no_engine("the engine has ended"));
+    }
     serde_json::from_str(&answer).map_err(|error| {
         Error::failed("the engine's answer can't be read; is it another version of tahr?")
             .caused_by(error)

@@ -5,11 +5,17 @@
 
 mod client;
 mod lock;
+mod past;
 mod server;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+use tahr_plugin_api::Lsn;
 
 pub use client::ask;
 pub use lock::StateLock;
@@ -17,7 +23,8 @@ pub use server::Server;
 
 use crate::{
     Error, ErrorKind, Faults,
-    engine::{Reloaded, Report},
+    engine::{Changed, Kicked, Marks, Missing, Part, Reloaded, Report},
+    masters::chronicle::{Entry, Question, RoundEntry},
 };
 
 /// What a command asks of the engine.
@@ -26,10 +33,38 @@ use crate::{
 pub enum Request {
     /// What it is doing.
     Status,
+    /// What its sources have quarrelled about.
+    Conflicts(Question),
+    /// What its rounds have done.
+    History(Question),
     /// To end, as after Ctrl-C.
     Stop,
     /// To read its config file again.
     Reload,
+    /// To pause a sync or a lane.
+    Pause(Part),
+    /// To end a pause, and to try again what is parked.
+    Resume(Part),
+    /// To try at once what waits in a sync.
+    Kick(String),
+    /// Where the sources of a sync stand.
+    Marks {
+        /// The sync.
+        sync: String,
+        /// Only these; none: all.
+        sources: BTreeSet<String>,
+        /// How long each may take.
+        patience: Duration,
+    },
+    /// What of that which was committed before is not where it belongs.
+    Missing {
+        /// The sync.
+        sync: String,
+        /// Where its sources stood.
+        marks: BTreeMap<String, Lsn>,
+        /// Whether only its targets are asked about.
+        lanes: bool,
+    },
 }
 
 /// What the engine answers.
@@ -38,10 +73,22 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Status(Report),
+    /// To [`Request::Conflicts`], the newest last.
+    Conflicts(Vec<Entry>),
+    /// To [`Request::History`], the newest last.
+    History(Vec<RoundEntry>),
     /// It will be done.
     Accepted,
     /// To [`Request::Reload`]: done.
     Reloaded(Reloaded),
+    /// To [`Request::Pause`] and [`Request::Resume`]: done.
+    Changed(Changed),
+    /// To [`Request::Kick`]: done.
+    Kicked(Kicked),
+    /// To [`Request::Marks`].
+    Marks(Marks),
+    /// To [`Request::Missing`].
+    Missing(Vec<Missing>),
     /// It was not done, for all of these faults.
     Faulty(Vec<Told>),
     /// It was not understood, or can't be done.
@@ -91,6 +138,30 @@ impl From<Result<Reloaded, Faults>> for Answer {
             Ok(done) => Self::Reloaded(done),
             Err(faults) => Self::Faulty(faults.errors().iter().map(Told::from).collect()),
         }
+    }
+}
+
+impl Answer {
+    /// An answer that is `made` of what was done, or of the error.
+    fn of<T>(result: Result<T, Error>, made: impl FnOnce(T) -> Self) -> Self {
+        match result {
+            Ok(done) => made(done),
+            Err(error) => Self::Faulty(vec![Told::from(&error)]),
+        }
+    }
+
+    /// The error of an answer that isn't the one expected.
+    #[must_use]
+    pub fn into_faults(self) -> Faults {
+        let errors = match self {
+            Self::Faulty(told) => told.into_iter().map(Error::from).collect(),
+            Self::Refused(why) => vec![Error::failed(why)],
+            _ => Vec::new(),
+        };
+        let unexpected = || Error::failed("the engine answered something else").into();
+        Faults::unless_empty(errors)
+            .err()
+            .unwrap_or_else(unexpected)
     }
 }
 

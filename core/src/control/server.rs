@@ -13,8 +13,8 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Answer, Request, socket_path};
-use crate::{Error, engine::Report, shutdown::Stop};
+use super::{Answer, Request, past, socket_path};
+use crate::{Error, engine::Control, shutdown::Stop};
 
 /// Answers commands until it is dropped, which also removes the socket.
 #[derive(Debug)]
@@ -24,15 +24,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens in `state_dir`, whose lock the caller holds. `report` is asked for each status,
-    /// `stop` is told of a request to end, and `reloads` is given who waits for the answer to one.
+    /// Listens in `state_dir`, whose lock the caller holds. `control` answers; `stop` is told of a
+    /// request to end, and `reloads` is given who waits for the answer to one.
     ///
     /// # Errors
     ///
     /// The socket can't be made there.
     pub fn listen(
         state_dir: &Path,
-        report: impl Fn() -> Report + Send + Sync + 'static,
+        control: Control,
         reloads: mpsc::Sender<oneshot::Sender<Answer>>,
         stop: Stop,
     ) -> Result<Self, Error> {
@@ -52,14 +52,15 @@ impl Server {
         let listener = UnixListener::bind(&path).map_err(failed)?;
         let owner_only = std::fs::Permissions::from_mode(0o600);
         fs_err::set_permissions(&path, owner_only).map_err(failed)?;
-        let report = Arc::new(report);
+        let folder: Arc<Path> = state_dir.into();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (report, stop) = (Arc::clone(&report), stop.clone());
+                let (control, stop) = (control.clone(), stop.clone());
                 let reloads = reloads.clone();
+                let folder = Arc::clone(&folder);
                 tokio::spawn(async move {
                     // Whoever went away without an answer needs none.
-                    let _ = answer(stream, &*report, &reloads, &stop).await;
+                    let _ = answer(stream, &control, &reloads, &stop, folder).await;
                 });
             }
         });
@@ -76,14 +77,17 @@ impl Drop for Server {
 
 async fn answer(
     mut stream: UnixStream,
-    report: &(impl Fn() -> Report + Send + Sync),
+    control: &Control,
     reloads: &mpsc::Sender<oneshot::Sender<Answer>>,
     stop: &Stop,
+    state_dir: Arc<Path>,
 ) -> std::io::Result<()> {
     let mut line = String::new();
     BufReader::new(&mut stream).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(Request::Status) => Answer::Status(report()),
+        Ok(Request::Status) => Answer::Status(control.report()),
+        Ok(Request::Conflicts(question)) => past::conflicts(state_dir, question).await,
+        Ok(Request::History(question)) => past::history(state_dir, question).await,
         Ok(Request::Stop) => {
             stop.stop();
             Answer::Accepted
@@ -97,6 +101,20 @@ async fn answer(
                     "this engine ends by itself (`run --once`) and reads no changes".to_owned(),
                 ),
             }
+        }
+        Ok(Request::Pause(part)) => Answer::of(control.pause(&part).await, Answer::Changed),
+        Ok(Request::Resume(part)) => Answer::of(control.resume(&part).await, Answer::Changed),
+        Ok(Request::Kick(sync)) => Answer::of(control.kick(&sync), Answer::Kicked),
+        Ok(Request::Marks {
+            sync,
+            sources,
+            patience,
+        }) => {
+            let marks = control.marks(&sync, &sources, patience).await;
+            Answer::of(marks, Answer::Marks)
+        }
+        Ok(Request::Missing { sync, marks, lanes }) => {
+            Answer::of(control.missing(&sync, &marks, lanes), Answer::Missing)
         }
         Err(_) => Answer::Refused(format!(
             "this engine (tahr {}) doesn't know the request",

@@ -14,7 +14,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// A lane is parked, or has failed `patience` long.
+    /// A lane is parked or paused, or has failed `patience` long.
     pub async fn catch_up(&self, patience: Duration) -> Result<(), Faults> {
         let opened: Vec<_> = lock(&self.shared.sources)
             .iter()
@@ -66,6 +66,10 @@ fn given_up(
 ) -> Option<Error> {
     let status = seat.status.get();
     let name = seat.name.to_string();
+    if status.state == State::Paused {
+        let error = Error::failed(format!("lane {name} is paused: it was left where it is"));
+        return Some(error.hint(format!("`tahr resume {name}`, then once more")));
+    }
     let has_given_up = match status.state {
         State::Parked => true,
         State::Retrying => {

@@ -12,9 +12,15 @@
 //! plugin is missing is parked, and starts when the plugin appears. [`Engine::reload`] compares the
 //! config file with what runs (`plan`, which is pure), refuses it as a whole or changes just those
 //! seats that differ. [`Engine::stop`] lets what is in flight finish. The command line runs the
-//! engine, and the control socket answers from [`Engine::report`].
+//! engine, and the control socket answers by its [`Control`]: what it is doing, and what a person
+//! wants paused, resumed or tried at once.
 
 mod catch_up;
+mod circles;
+mod control;
+mod kick;
+mod part;
+mod pauses;
 mod plan;
 mod prepare;
 mod reload;
@@ -27,7 +33,7 @@ mod watch;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -35,18 +41,24 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use control::{Changed, Control, Outcome};
+pub use kick::{Kicked, Marks, Missing};
+pub use part::Part;
+pub use pauses::Pauses;
 pub use reloaded::Reloaded;
 pub use report::Report;
 
 use crate::{
     Error, Faults,
-    config::Config,
+    config::{self, Config},
     lane::{Claims, Lane},
+    masters,
     plugin::{Registry, Scanner},
     shutdown::Stop,
     source::{SourceCell, SourceError},
 };
-use plan::used;
+use circles::Circles;
+use plan::{LaneName, used};
 use running::{Running, Streaming, Verdict, supervise};
 use seat::GRACE;
 
@@ -66,7 +78,14 @@ struct Shared {
     sources: Mutex<BTreeMap<String, Running>>,
     failure: Mutex<Option<Faults>>,
     claims: AsyncMutex<Claims>,
+    circles: Mutex<Circles>,
     changing: AsyncMutex<()>,
+    /// What a person wants paused; changed while `changing` is held.
+    pauses: Mutex<Pauses>,
+    /// By sync: a handle for each that has several sources.
+    masters: Mutex<BTreeMap<String, masters::Handle>>,
+    /// What it was doing when it began to end.
+    last: Mutex<Option<Report>>,
     /// Something is wanted that is not there.
     untidy: Notify,
     stop: Stop,
@@ -83,6 +102,52 @@ impl Shared {
 
     fn registry(&self) -> Registry {
         lock(&self.scanner).registry()
+    }
+
+    /// Since when a person wants the lane `name` paused.
+    fn paused_since(&self, name: &LaneName) -> Option<SystemTime> {
+        lock(&self.pauses).lane(&name.sync, &name.target)
+    }
+
+    /// Has a handle for each sync of `config` that has several sources, paused where a person wants
+    /// that, and for no other.
+    fn convene(&self, config: &Config) {
+        let pauses = lock(&self.pauses);
+        let mut masters = lock(&self.masters);
+        let has_masters = |name: &String| {
+            config
+                .syncs
+                .get(name)
+                .is_some_and(config::Sync::has_masters)
+        };
+        masters.retain(|name, _| has_masters(name));
+        for name in config.syncs.keys().filter(|name| has_masters(name)) {
+            masters.entry(name.clone()).or_insert_with(|| {
+                let handle = masters::Handle::new(name);
+                if let Some(since) = pauses.rounds(name) {
+                    handle.pause();
+                    handle.update(|status| status.paused_since = Some(since));
+                }
+                handle
+            });
+        }
+        let handle = |name: &str| masters.get(name).cloned();
+        lock(&self.circles).want(config, |name| {
+            handle(name).unwrap_or_else(|| masters::Handle::new(name))
+        });
+    }
+
+    /// Forgets pauses of what `config` doesn't have; says which.
+    fn forget_pauses(&self, config: &Config) -> Vec<String> {
+        let mut pauses = lock(&self.pauses);
+        let before = pauses.clone();
+        let mut notes = pauses.retain(config);
+        if *pauses != before
+            && let Err(error) = pauses.save(&config.engine.state_dir)
+        {
+            notes.push(error.to_string());
+        }
+        notes
     }
 
     /// Notes why the engine can't go on.
@@ -102,6 +167,26 @@ impl Shared {
             running.streaming = Some(streaming);
         }
         self.untidy.notify_one();
+    }
+
+    /// What the engine is doing.
+    fn report(&self) -> Report {
+        if let Some(last) = &*lock(&self.last) {
+            return last.clone();
+        }
+        let config = self.config();
+        let pauses = lock(&self.pauses).clone();
+        let mut report = Report {
+            engine: config.engine.name.clone(),
+            pid: std::process::id(),
+            ..Report::default()
+        };
+        for running in lock(&self.sources).values() {
+            report.add(running, &config, &pauses);
+        }
+        let masters = lock(&self.masters);
+        report.masters = masters.values().map(masters::Handle::status).collect();
+        report
     }
 
     /// Begins to open the source `name`; answers how it goes.
@@ -138,6 +223,8 @@ impl Shared {
             return true;
         }
         let config = self.config();
+        // Always in this order.
+        let mut circles = lock(&self.circles);
         let mut sources = lock(&self.sources);
         let mut busy = BTreeSet::new();
         let mut is_done = true;
@@ -147,7 +234,7 @@ impl Shared {
                 is_done &= streaming.clear(&mut busy);
                 // The last thing that a source is read for is the last of its lanes, unless other
                 // sources get its changes.
-                if streaming.seats.is_empty() && config.masters_of(name).next().is_none() {
+                if !streaming.is_wanted() && config.masters_of(name).next().is_none() {
                     stop.stop();
                     streaming.log.stop();
                 }
@@ -163,6 +250,7 @@ impl Shared {
                 is_done &= streaming.fill(&config, &busy, &running.stop);
             }
         }
+        is_done &= circles.tend(&config, &mut sources, &self.stop);
         is_done
     }
 }
@@ -187,10 +275,18 @@ impl Engine {
             sources: Mutex::default(),
             failure: Mutex::default(),
             claims: AsyncMutex::default(),
+            circles: Mutex::default(),
             changing: AsyncMutex::default(),
+            pauses: Mutex::new(Pauses::load(&config.engine.state_dir)?),
+            masters: Mutex::default(),
+            last: Mutex::default(),
             untidy: Notify::new(),
             stop,
         });
+        for note in shared.forget_pauses(config) {
+            tracing::warn!("{note}");
+        }
+        shared.convene(config);
         let names: Vec<_> = used(config).map(|(name, _)| name).collect();
         let verdicts: Vec<_> = names
             .into_iter()
@@ -215,16 +311,13 @@ impl Engine {
     /// What it is doing.
     #[must_use]
     pub fn report(&self) -> Report {
-        let config = self.shared.config();
-        let mut report = Report {
-            engine: config.engine.name.clone(),
-            pid: std::process::id(),
-            ..Report::default()
-        };
-        for running in lock(&self.shared.sources).values() {
-            report.add(running, &config);
-        }
-        report
+        self.shared.report()
+    }
+
+    /// A grip on it, for whoever answers a person.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control::of(&self.shared)
     }
 
     /// Completes when a source can't be read any more.
@@ -239,9 +332,15 @@ impl Engine {
 
     /// Ends lanes and readers, and waits for them.
     pub async fn stop(self) {
+        let last = Report {
+            is_stopping: true,
+            ..self.report()
+        };
+        *lock(&self.shared.last) = Some(last);
         self.shared.stop.stop();
         self.shared.untidy.notify_one();
         let _ = self.tending.await;
+        let circles = lock(&self.shared.circles).take();
         let mut lanes = Vec::new();
         let mut tasks = Vec::new();
         for (_, running) in std::mem::take(&mut *lock(&self.shared.sources)) {
@@ -265,6 +364,15 @@ impl Engine {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         lanes.into_iter().for_each(Lane::join);
+        for circle in circles {
+            while !circle.is_finished() && Instant::now() < deadline + GRACE {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            match circle.is_finished() {
+                true => circle.join(),
+                false => tracing::error!("a sync's thread does not end; ending without it"),
+            }
+        }
         for task in tasks {
             let _ = task.await;
         }

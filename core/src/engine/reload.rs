@@ -5,7 +5,7 @@
 //!    as at a start. Up to here nothing has changed, and any fault ends it.
 //! 3. New tables are added to publications. Then the new config counts, and the seats of lanes that
 //!    differ are told what is wanted, and those that are parked begin anew. A lane that stays as it is
-//!    notices nothing.
+//!    notices nothing, and one that a person has paused stays paused.
 //! 4. Once the lanes that were to end have ended, tables that nobody wants any more leave the
 //!    publications: a lane takes its mark of such a table back before the stream loses it.
 
@@ -64,6 +64,8 @@ impl Engine {
         shared.publish(&new, &change.tables, false).await?;
         *shared.claims.lock().await = change.claims;
         *lock(&shared.config) = Arc::clone(&new);
+        done.notes.extend(shared.forget_pauses(&new));
+        shared.convene(&new);
         shared.seat(&new, &change.plan, &change.tables, &change.registry);
         let begun: Vec<_> = (change.plan.added.iter())
             .map(|name| (name, shared.begin(name, None)))
@@ -80,6 +82,7 @@ impl Engine {
             done.notes.push(note);
         }
         drop(one);
+        done.notes.extend(shared.paused_notes(&change.plan));
         done.tell(&old, change.plan, change.moves);
         let errors = change.registry.errors().iter().map(ToString::to_string);
         done.notes.extend(errors);
@@ -147,6 +150,7 @@ impl Shared {
                     let wanted = Wanted {
                         tables: streaming.tables_of(&spec),
                         plugin: plugin_for(registry, name, &spec),
+                        paused: self.paused_since(name),
                         spec,
                     };
                     let plugin = wanted.spec.target.plugin.clone();
@@ -208,6 +212,16 @@ impl Shared {
             .filter(is_parked)
             .map(|seat| seat.name.clone())
             .collect()
+    }
+
+    /// Which of the lanes that are new or changed don't start, being paused.
+    fn paused_notes(&self, plan: &Plan) -> Vec<String> {
+        let begins = |step: &Step| matches!(step, Step::Start | Step::Restart(_));
+        let begun = plan.lanes.iter().filter(|(_, step)| begins(step));
+        let paused = begun.filter(|(name, _)| self.paused_since(name).is_some());
+        let note =
+            |name: &LaneName| format!("lane {name} is paused; `tahr resume {name}` starts it");
+        paused.map(|(name, _)| note(name)).collect()
     }
 
     /// Which lanes wait for a plugin.

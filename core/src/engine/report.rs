@@ -2,8 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{plan::lanes, running::Running};
-use crate::{config::Config, lane::Status, source::SourceStatus};
+use super::{Pauses, plan::lanes, running::Running};
+use crate::{
+    config::Config,
+    lane::{State, Status},
+    masters,
+    source::SourceStatus,
+};
 
 /// All that an engine shows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,25 +17,37 @@ pub struct Report {
     pub engine: String,
     /// Its process.
     pub pid: u32,
+    /// Whether it is ending; then the rest is from before.
+    #[serde(default)]
+    pub is_stopping: bool,
     /// Its sources.
     pub sources: Vec<SourceStatus>,
     /// Its lanes.
     pub lanes: Vec<Status>,
+    /// Its syncs of several sources.
+    #[serde(default)]
+    pub masters: Vec<masters::Status>,
 }
 
 impl Report {
     /// Adds a source with its lanes.
-    pub(super) fn add(&mut self, running: &Running, config: &Config) {
+    pub(super) fn add(&mut self, running: &Running, config: &Config, pauses: &Pauses) {
         let source = running.status.get();
         let Some(streaming) = &running.streaming else {
             // Lanes begin once the source is open; that they are there is no secret until then.
             let waiting = lanes(config).into_iter();
             let waiting = waiting.filter(|(name, _)| name.source == source.source);
-            self.lanes.extend(waiting.map(|(name, spec)| Status {
-                sync: name.sync,
-                target: name.target,
-                plugin: spec.target.plugin,
-                ..Status::default()
+            self.lanes.extend(waiting.map(|(name, spec)| {
+                let paused_since = pauses.lane(&name.sync, &name.target);
+                Status {
+                    state: paused_since.map_or(State::Starting, |_| State::Paused),
+                    paused_since,
+                    sync: name.sync,
+                    source: name.source,
+                    target: name.target,
+                    plugin: spec.target.plugin,
+                    ..Status::default()
+                }
             }));
             self.sources.push(source);
             return;
@@ -41,8 +58,13 @@ impl Report {
             let passed = status.passed.max(streaming.opened.confirmed);
             status.lag_bytes = end.bytes_since(passed);
             let age = status.lag_as_of.and_then(|as_of| as_of.elapsed().ok());
-            if let (Some(age), true) = (age, status.lag_bytes > 0) {
-                status.lag_seconds += age.as_secs_f64();
+            if let (Some(lag), Some(age), true) =
+                (&mut status.lag_seconds, age, status.lag_bytes > 0)
+            {
+                *lag += age.as_secs_f64();
+            }
+            if !matches!(status.state, State::Streaming | State::Retrying) {
+                status.lag_seconds = None;
             }
             status
         }));

@@ -20,9 +20,10 @@ use super::{
 };
 use crate::{
     Error, Faults,
-    config::{Config, Source},
+    config::{Config, Source, Sync},
     lane::{Setup, stream_id, views},
     log::{LaneId, Log},
+    masters::circle::Present,
     plugin::Registry,
     record::Relations,
     shutdown::Stop,
@@ -46,6 +47,8 @@ pub(super) struct Streaming {
     pub(super) tables: Vec<Table>,
     pub(super) log: Arc<Log>,
     pub(super) seats: BTreeMap<LaneName, Seat>,
+    /// Places in the log of the circles that it is a member of, by the names of their syncs.
+    pub(super) circles: BTreeMap<String, LaneId>,
     source: Source,
     relations: Arc<Relations>,
     seats_made: usize,
@@ -86,6 +89,52 @@ impl Streaming {
             }
             Seat::new(name.clone(), id, plugin)
         })
+    }
+
+    /// The tables that a sync like this takes.
+    pub(super) fn tables_of_sync(&self, sync: &Sync) -> Vec<Table> {
+        let selects = |table: &&Table| sync.selects(&table.relation.source);
+        self.tables.iter().filter(selects).cloned().collect()
+    }
+
+    /// The place in the log of the circle of the sync `name`, which is made where there is none, at
+    /// `stored` or where the source is read now.
+    fn place(&mut self, name: &str, stored: Option<Position>) -> LaneId {
+        if let Some(&lane) = self.circles.get(name) {
+            return lane;
+        }
+        let lane = LaneId(self.seats_made);
+        self.seats_made += 1;
+        match stored {
+            Some(stored) => drop(self.log.join(lane, stored)),
+            None => drop(self.log.join_at_tail(lane)),
+        }
+        self.circles.insert(name.to_owned(), lane);
+        lane
+    }
+
+    /// This source as a member of the circle of the sync `name`.
+    pub(super) fn present(&mut self, name: &str, sync: &Sync) -> Present {
+        Present {
+            lane: self.place(name, None),
+            opened: Arc::clone(&self.opened),
+            tables: self.tables_of_sync(sync),
+            log: Arc::clone(&self.log),
+            relations: Arc::clone(&self.relations),
+            slot_timeout: self.source.slot_timeout,
+        }
+    }
+
+    /// Gives up the place of a circle that is no more.
+    pub(super) fn leave(&mut self, name: &str) {
+        if let Some(lane) = self.circles.remove(name) {
+            self.log.leave(lane);
+        }
+    }
+
+    /// Whether anybody reads it.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.seats.is_empty() || !self.circles.is_empty()
     }
 
     /// Ends lanes that are not wanted as they are; adds their targets to `busy` until they have
@@ -259,16 +308,23 @@ async fn open(
             tables,
             log: Arc::new(log),
             seats: BTreeMap::new(),
+            circles: BTreeMap::new(),
             source: source.clone(),
             relations: Arc::default(),
             seats_made: 0,
         };
+        for (sync_name, sync) in &config.syncs {
+            if sync.has_masters() && sync.sources.iter().any(|source| source == name) {
+                streaming.place(sync_name, Some(start.clone()));
+            }
+        }
         let registry = shared.registry();
         for (lane, spec) in lanes(&config) {
             if lane.source == name {
                 let wanted = Wanted {
                     tables: streaming.tables_of(&spec),
                     plugin: plugin_for(&registry, &lane, &spec),
+                    paused: shared.paused_since(&lane),
                     spec,
                 };
                 let plugin = wanted.spec.target.plugin.clone();

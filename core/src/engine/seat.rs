@@ -3,7 +3,8 @@
 //! Whoever changes the engine says what is *wanted* and returns; [`Seat::clear`] and [`Seat::fill`],
 //! called until nothing is left to do, bring what there is to it: a lane that is not wanted, or not
 //! like this, is ended after the batch it is in, and only then the one that is wanted starts. So a
-//! lane that takes long to end holds up nobody, and two never write for one seat.
+//! lane that takes long to end holds up nobody, and two never write for one seat. Where the lane is
+//! wanted paused, the seat stays free and keeps its place in the log, which keeps what follows.
 
 use std::{
     sync::Arc,
@@ -34,17 +35,19 @@ pub(super) struct Seat {
     /// None where the lane is to go.
     wanted: Option<Arc<Wanted>>,
     taken: Option<Taken>,
-    /// What could not start, and was shown so.
+    /// What can't start or is paused, and was shown so.
     hindered: Option<Arc<Wanted>>,
 }
 
 /// The lane as it is wanted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) spec: Spec,
     pub(super) tables: Vec<Table>,
     /// Or why it can't start.
     pub(super) plugin: Result<Plugin, Hindrance>,
+    /// Since when a person wants it paused.
+    pub(super) paused: Option<SystemTime>,
 }
 
 /// Why a lane can't start.
@@ -79,7 +82,10 @@ impl Hindrance {
 impl Seat {
     /// A seat that nobody has taken; its place in the log exists.
     pub(super) fn new(name: LaneName, id: LaneId, plugin: &str) -> Self {
-        let status = Arc::new(StatusCell::new(&name.sync, &name.target, plugin));
+        let status = Arc::new(StatusCell::new(
+            (&name.sync, &name.source, &name.target),
+            plugin,
+        ));
         Self {
             name,
             id,
@@ -143,11 +149,25 @@ impl Seat {
         true
     }
 
-    /// Lets the wanted lane begin, whose parts `setup` makes; or shows why it can't.
+    /// Lets the wanted lane begin, whose parts `setup` makes; or shows that it is paused, or why it
+    /// can't.
     pub(super) fn fill(&mut self, log: &Log, setup: impl FnOnce(&Self, &Wanted, Plugin) -> Setup) {
         let Some(wanted) = self.wanted.as_ref().map(Arc::clone) else {
             return;
         };
+        if let Some(since) = wanted.paused {
+            // Its place in the log holds what follows, as that of a lane which is slow does.
+            self.status.update(|status| {
+                status.plugin.clone_from(&wanted.spec.target.plugin);
+                status.state = State::Paused;
+                status.paused_since = Some(since);
+                status.copy = None;
+                status.awaits = None;
+            });
+            tracing::info!(lane = %self.name, "lane is paused");
+            self.hindered = Some(wanted);
+            return;
+        }
         let hindrance = match &wanted.plugin {
             Ok(plugin) => {
                 self.status.update(|status| {
@@ -155,6 +175,7 @@ impl Seat {
                     status.state = State::Starting;
                     status.fault = None;
                     status.awaits = None;
+                    status.paused_since = None;
                 });
                 match Lane::spawn(setup(self, &wanted, plugin.clone())) {
                     Ok(lane) => {
@@ -188,6 +209,7 @@ impl Seat {
             status.plugin.clone_from(&wanted.spec.target.plugin);
             status.state = State::Parked;
             status.copy = None;
+            status.paused_since = None;
             status.awaits = hindrance
                 .is_plugin
                 .then(|| wanted.spec.target.plugin.clone());
@@ -201,6 +223,14 @@ impl Seat {
         };
         let is_known = |hindered: &Arc<Wanted>| Arc::ptr_eq(wanted, hindered);
         self.is_free() && !self.hindered.as_ref().is_some_and(is_known)
+    }
+
+    /// Lets a lane that waits for something look and try again at once.
+    pub(super) fn rouse(&self, log: &Log) {
+        if let Some(taken) = &self.taken {
+            taken.lane.rouse();
+        }
+        log.wake(self.id);
     }
 
     /// Gives the lane away.

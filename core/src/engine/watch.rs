@@ -96,9 +96,8 @@ impl Shared {
                     return None;
                 }
                 let wanted = Wanted {
-                    spec: wanted.spec.clone(),
-                    tables: wanted.tables.clone(),
                     plugin,
+                    ..Wanted::clone(wanted)
                 };
                 Some((name.clone(), wanted))
             })

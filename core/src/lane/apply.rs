@@ -87,7 +87,7 @@ impl Worker {
                     }
                     self.setup.status.update(|status| {
                         status.passed = at.lsn;
-                        status.lag_seconds = 0.0;
+                        status.lag_seconds = Some(0.0);
                         status.lag_as_of = Some(SystemTime::now());
                     });
                 }
@@ -245,7 +245,7 @@ impl Worker {
             status.passed = position.lsn;
             status.changes += given.changes;
             status.transactions += given.transactions;
-            if let Some(lag) = lag {
+            if lag.is_some() {
                 status.lag_seconds = lag;
                 status.lag_as_of = Some(SystemTime::now());
             }

@@ -327,7 +327,7 @@ impl Feed {
 }
 
 /// The first transaction and change of `arena` that `position` does not cover.
-fn first_behind(arena: &Arena, position: &Position) -> Option<(usize, u32)> {
+pub(crate) fn first_behind(arena: &Arena, position: &Position) -> Option<(usize, u32)> {
     let transactions = arena.transactions();
     let index = (0..transactions.len()).find(|&index| arena.position_after(index) > *position)?;
     let (first, end) = arena.changes_of(index);

@@ -3,8 +3,11 @@
 //! ```text
 //!            ┌────────── error ──────────┐
 //! starting ─▶ copying ─▶ streaming ⇄ retrying       any ─▶ parked (rejected, fatal, gap)
-//!     ▲ parked while its plugin is missing
+//!     ▲ parked while its plugin is missing          any ─▶ paused (by a person) ─▶ starting
 //! ```
+//!
+//! A lane that is paused has ended after the batch it was in; the log and the slot keep what it
+//! needs, as for one that is slow.
 //!
 //! Each lane has a thread of its own, which calls its writer, and a cursor in its source's log.
 //! What happens to one lane reaches no other: a slow or failing target only makes its own cursor
@@ -48,7 +51,9 @@ mod view;
 mod worker;
 
 pub use claims::Claims;
+pub(crate) use feed::first_behind;
 pub use probe::{open_writer, probe};
+pub(crate) use retry::Backoff;
 pub use route::Routes;
 pub use setup::Setup;
 pub use shape::shapes_path;

@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn excluded_columns_are_gone_and_keys_point_at_what_is_left() {
         let seen = seen(TableRule {
+            conflict: None,
             rename: Some(TableName::new("public", "clients")),
             exclude: vec!["secret".to_owned()],
-            ..TableRule::default()
         })
         .unwrap();
         assert_eq!(seen.target.to_string(), "public.clients");
@@ -179,8 +179,9 @@ mod tests {
     fn a_key_column_or_an_unknown_one_can_not_be_excluded() {
         for (name, part) in [("id", "part of its key"), ("nmae", "has no column")] {
             let error = seen(TableRule {
+                conflict: None,
+                rename: None,
                 exclude: vec![name.to_owned()],
-                ..TableRule::default()
             })
             .unwrap_err();
             assert!(

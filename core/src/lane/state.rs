@@ -24,6 +24,8 @@ pub enum State {
     Retrying,
     /// Waiting for a person.
     Parked,
+    /// Paused by a person: it keeps its place, and waits for `tahr resume`.
+    Paused,
     /// Ended, with the engine.
     Stopped,
 }
@@ -38,6 +40,7 @@ impl State {
             Self::Streaming => "streaming",
             Self::Retrying => "retrying",
             Self::Parked => "parked",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
@@ -90,6 +93,9 @@ pub struct CopyProgress {
 pub struct Status {
     /// Name of the sync.
     pub sync: String,
+    /// Name of the source.
+    #[serde(default)]
+    pub source: String,
     /// Name of the target.
     pub target: String,
     /// Name of the target's plugin.
@@ -101,6 +107,12 @@ pub struct Status {
     pub awaits: Option<String>,
     /// The last error: why it retries or is parked; what it recovered from, while it streams.
     pub fault: Option<Fault>,
+    /// When it tries again, while it retries; a moment that is over: it is at it.
+    #[serde(default)]
+    pub retry_at: Option<SystemTime>,
+    /// Since when a person wants it paused.
+    #[serde(default)]
+    pub paused_since: Option<SystemTime>,
     /// What the target has stored.
     pub stored: Option<Position>,
     /// Everything before it is stored, or was nothing for this lane.
@@ -113,9 +125,10 @@ pub struct Status {
     pub changes: u64,
     /// Transactions stored since the engine started.
     pub transactions: u64,
-    /// Seconds from the source's commit of the oldest change not stored, as far as it is known;
-    /// 0 for a lane that holds everything.
-    pub lag_seconds: f64,
+    /// Seconds from the source's commit of the oldest change not stored; 0 for a lane that holds
+    /// everything, none where it is not known: nothing was streamed yet, or the lane neither streams
+    /// nor retries.
+    pub lag_seconds: Option<f64>,
     /// When `lag_seconds` was found; whoever reads it later adds the time since.
     #[serde(skip)]
     pub lag_as_of: Option<SystemTime>,
@@ -132,9 +145,10 @@ pub struct StatusCell(Mutex<Status>);
 impl StatusCell {
     /// A lane that is starting.
     #[must_use]
-    pub fn new(sync: &str, target: &str, plugin: &str) -> Self {
+    pub fn new((sync, source, target): (&str, &str, &str), plugin: &str) -> Self {
         Self(Mutex::new(Status {
             sync: sync.to_owned(),
+            source: source.to_owned(),
             target: target.to_owned(),
             plugin: plugin.to_owned(),
             ..Status::default()

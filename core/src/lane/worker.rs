@@ -5,6 +5,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
+    time::SystemTime,
 };
 
 use tahr_plugin_api::{
@@ -79,6 +80,11 @@ impl Lane {
         self.thread.is_finished()
     }
 
+    /// Lets it try again at once, if it waits to.
+    pub fn rouse(&self) {
+        self.stop.rouse();
+    }
+
     /// Interrupts what its writer is blocked in.
     pub fn cancel(&self) {
         let canceller = self
@@ -150,6 +156,7 @@ impl Worker {
                 self.setup.status.update(|status| {
                     status.state = State::Retrying;
                     status.fault = Some(fault);
+                    status.retry_at = Some(SystemTime::now() + wait);
                 });
                 tracing::warn!(lane = %name, %error, hint, retry_in = ?wait,
                     failures = self.backoff.failures(), "lane has a transient error");

@@ -8,17 +8,18 @@
 //! ```
 //!
 //! The judging itself is pure and lives in [`reconcile`](crate::reconcile); here are its eyes, its
-//! hands and its memory. One [`Circle`] per sync of several sources, on a thread of its own:
+//! hands and its memory. One [`Circle`](circle::Circle) per sync of several sources, on a thread of its own:
 //!
-//! - [`tables`]: the tables as all sources have them; [`rows`]: rows and keys as bytes.
-//! - `intake`: one thread per source reads its log from the cut, and packs what it finds into
+//! - [`tables`]: the tables as all sources have them; [`rows`]: rows and keys as bytes;
+//!   [`preflight`]: whether the sources go together at all.
+//! - [`intake`]: one thread per source reads its log from the cut, and packs what it finds into
 //!   transactions. It is a lane of the log like any other, whose stored position is the cut.
 //! - [`checkpoint`]: the row `tahr.checkpoint` on each source, by whose changes tahr's own
 //!   transactions are recognized in the stream, and what is written beside it.
-//! - [`preflight`]: whether the sources of a sync go together at all.
-//! - [`apply`]: writes flights to a source; `store`: the state, durable before it is acted upon;
-//!   `meeting`: what the sources held before; `custom`: conflicts decided by Lua;
-//!   `sequences`: no two sources draw the same value.
+//! - [`apply`]: writes flights to a source. [`store`]: the state, durable before it is acted upon;
+//!   [`chronicle`]: what was decided, for people.
+//! - [`meeting`]: what the sources held before. [`custom`]: conflicts decided by Lua.
+//! - [`Handle`]: what a person asks of a circle, and its [`Status`].
 //!
 //! The targets of such a sync follow one of its sources, through lanes like those of any other
 //! sync: so they get whole transactions, and a checkpoint that they can prove.
@@ -31,8 +32,19 @@
 
 pub mod apply;
 pub mod checkpoint;
+pub mod chronicle;
+pub mod circle;
+pub mod custom;
+mod handle;
+pub mod intake;
+pub mod meeting;
+mod owner_only;
 pub mod preflight;
 pub mod rows;
+mod status;
+pub mod store;
 pub mod tables;
 
+pub use handle::{Handle, Wishes};
+pub use status::{BY_PERSON, Member, MemberState, Round, State, Status};
 pub use tables::{MemberTable, SharedTable, Tables};

@@ -33,7 +33,7 @@ impl Journal {
     pub(super) fn write(&mut self, now: Instant, report: &Report) {
         for (status, entry) in self.due(now, report) {
             let state = status.state.as_str();
-            let lag = number::lag(status.lag_seconds);
+            let lag = status.lag_seconds.map(number::lag);
             match &status.copy {
                 Some(copy) => tracing::info!(
                     lane = entry.lane,

@@ -132,12 +132,10 @@ fn streaming(lane: &Status, rates: &Rates) -> String {
     let lag = match lane.lag_bytes {
         0 => "none".to_owned(),
         // Nothing in them was for this lane, as far as it has looked.
-        bytes if lane.lag_seconds == 0.0 => crate::command::size(bytes),
-        bytes => format!(
-            "{}, {}",
-            number::lag(lane.lag_seconds),
-            crate::command::size(bytes)
-        ),
+        bytes => match lane.lag_seconds.filter(|lag| *lag > 0.0) {
+            None => crate::command::size(bytes),
+            Some(lag) => format!("{}, {}", number::lag(lag), crate::command::size(bytes)),
+        },
     };
     let changes = number::grouped(lane.changes);
     let rate = number::float(rates.changes(lane));
@@ -240,7 +238,7 @@ mod tests {
     fn lanes_that_stream_are_in_columns() {
         let busy = Status {
             changes: 1_234_567,
-            lag_seconds: 0.25,
+            lag_seconds: Some(0.25),
             lag_bytes: 4096,
             ..lane("a", State::Streaming)
         };

@@ -32,6 +32,12 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// A judge of rows that were there before: no member has changed anything.
+    pub(super) fn of_meeting(rules: &'a Rules) -> Self {
+        let newest = vec![None; rules.members.len()];
+        Self { rules, newest }
+    }
+
     /// Decides between candidates that differ.
     pub(super) fn decide(
         &self,

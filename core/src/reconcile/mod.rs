@@ -64,6 +64,12 @@
 //!   A circle comes to rest, but not always with equal rows: `check` should refuse it. A delete
 //!   doesn't travel through a source that never had the row.
 //!
+//! # Meetings
+//!
+//! Members that may hold different rows are compared when they meet for the first time, and so is
+//! one that comes back after it was parked for a resync, with one of the others. Nobody stops
+//! writing for that: see [`Precedence`] and [`Reconciler::begin_meeting`].
+//!
 //! # Memory
 //!
 //! Settled keys cost nothing. Kept are: for each source the keys of its window; for each key that
@@ -90,11 +96,18 @@
 //!    ([`rewind`](Reconciler::rewind)). An apply that may have been committed or not is found out
 //!    by the checkpoint row, after the old session has ended;
 //! 5. lets people [`resume`](Reconciler::resume) a paused sync, [`unpark`](Reconciler::unpark) a
-//!    source, or [`rejoin`](Reconciler::rejoin) one that was copied again, and stores the records.
+//!    source, or let one that was parked for a resync [`rejoin`](Reconciler::rejoin), and stores the
+//!    records;
+//! 6. as long as there are [`strangers`](Reconciler::strangers) and no
+//!    [meeting](Reconciler::is_meeting): [begins](Reconciler::begin_meeting) one, then takes
+//!    snapshots, tells their [cuts](Reconciler::snapshots_at) and how far each stream has been
+//!    [read](Reconciler::read_to), feeds [differences](Reconciler::meet) while rounds go on, and
+//!    [ends](Reconciler::end_meeting) it.
 
 mod blob;
 mod judge;
 mod key;
+mod meeting;
 mod mutation;
 mod pairs;
 mod reconciler;
@@ -116,8 +129,9 @@ mod window;
 
 pub use blob::Blob;
 pub use key::{Key, TableId};
+pub use meeting::{Difference, Held, Precedence};
 pub(crate) use mutation::Mutation;
-pub use reconciler::{NotAtRest, Reconciler};
+pub use reconciler::{NotMet, Reconciler};
 pub use record::Record;
 pub use resolver::{Answer, Candidate, Quarrel, Resolver};
 pub use round::{Conflict, Effect, EffectKind, Round, Winner};

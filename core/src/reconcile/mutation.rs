@@ -41,11 +41,22 @@ pub(crate) enum Mutation {
     EndlessHops,
     /// `skip` believes that all sources hold the standing winner.
     SkipForgets,
+    /// What was touched since a meeting began is settled by what the snapshots hold.
+    MeetTouched,
+    /// Differences are settled before the streams have shown all that the snapshots hold.
+    MeetUnread,
+    /// Who comes back isn't owed what the others are owed.
+    RejoinOwedNothing,
+    /// Who comes back is met by somebody whose table will yet be emptied.
+    AnyGuide,
     /// The earliest wins where the latest should.
     WrongWay,
     /// What is on its way is forgotten by a crash.
     #[cfg(test)]
     FlightNotStored,
+    /// Who hasn't met is forgotten by a crash.
+    #[cfg(test)]
+    UnmetNotStored,
     /// The cut is stored before what is owed.
     #[cfg(test)]
     CutStoredFirst,

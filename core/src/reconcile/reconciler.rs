@@ -4,29 +4,30 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Flight, Mutation, Parked, Record, Round, Rules, State, Transaction, UnknownMarker,
-    settle::settle, sight::Sight, verdicts::Verdicts, window::Window,
+    meeting::Meeting, settle::settle, sight::Sight, verdicts::Verdicts, window::Window,
 };
 
 /// Reconciles the sources of one sync. It does nothing by itself: transactions go in, rounds come
 /// out, and the same input always gives the same output.
 #[derive(Debug)]
 pub struct Reconciler {
-    rules: Rules,
-    state: State,
-    windows: Vec<Window>,
+    pub(super) rules: Rules,
+    pub(super) state: State,
+    pub(super) windows: Vec<Window>,
+    pub(super) meeting: Option<Meeting>,
 }
 
-/// A source can't join again while anything is unsettled among the others.
+/// A source can't come back while the others haven't met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotAtRest;
+pub struct NotMet;
 
-impl std::fmt::Display for NotAtRest {
+impl std::fmt::Display for NotMet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the other sources are still owed changes")
+        f.write_str("the other sources are still being compared")
     }
 }
 
-impl std::error::Error for NotAtRest {}
+impl std::error::Error for NotMet {}
 
 impl Reconciler {
     /// Begins, or goes on, with what is stored. Every stream is to be read from its
@@ -48,6 +49,7 @@ impl Reconciler {
             rules,
             state,
             windows,
+            meeting: None,
         }
     }
 
@@ -89,6 +91,13 @@ impl Reconciler {
         if self.state.parked[source] == Some(Parked::Resync) {
             return Ok(());
         }
+        if let Some(meeting) = &mut self.meeting {
+            if next.marker.is_none() {
+                let changes = next.changes.iter();
+                changes.for_each(|change| meeting.observe(source, change));
+            }
+            meeting.read_to(source, next.end);
+        }
         let flight = self.state.flights[source].as_ref();
         self.windows[source].push(source, self.rules.members[source], flight, next)
     }
@@ -122,14 +131,27 @@ impl Reconciler {
             rules,
             state,
             windows,
+            meeting,
         } = self;
         if state.paused.is_some() {
             return Round::default();
         }
         let mut sight = Sight::new(rules, state, windows);
         let refused: Vec<usize> = sight.refused.iter().map(|(source, ..)| *source).collect();
-        let verdicts = match Verdicts::new(&mut sight) {
-            Ok(verdicts) => verdicts,
+        let judged = Verdicts::new(&mut sight).and_then(|mut verdicts| {
+            let met = match meeting {
+                Some(meeting) => verdicts.meet(&sight, meeting)?,
+                None => false,
+            };
+            Ok((verdicts, met))
+        });
+        let verdicts = match judged {
+            Ok((verdicts, met)) => {
+                if let Some(meeting) = meeting {
+                    meeting.judged(&verdicts, met);
+                }
+                verdicts
+            }
             Err(pause) => {
                 let record = Record {
                     paused: Some(Some(pause)),
@@ -154,7 +176,10 @@ impl Reconciler {
                     .cuts
                     .extend(window.end.map(|end| (source, end)));
                 round.record.landed.extend(window.shown.map(|_| source));
-            } else if state.flights[source].is_some() && window.len() > rules.limits.owed {
+            } else if state.flights[source].is_some()
+                && window.len() > rules.limits.owed
+                && parking.iter().all(|(parks, _)| *parks != source)
+            {
                 // Its marker doesn't come, and what comes instead can't all be remembered.
                 round.record.parked.push((source, Some(Parked::Resync)));
                 *window = Window::default();
@@ -168,6 +193,13 @@ impl Reconciler {
         }
         state.replay(&round.record);
         round.begin(rules, state, reachable, &refused);
+        for (source, parked) in &round.record.parked {
+            if *parked == Some(Parked::Resync) {
+                // What it did is of no interest any more, and nobody will judge it.
+                windows[*source] = Window::default();
+                *meeting = None;
+            }
+        }
         round
     }
 
@@ -190,8 +222,9 @@ impl Reconciler {
         }
     }
 
-    /// Parks a source for a resync: what it is owed is forgotten.
+    /// Parks a source for a resync: what it is owed is forgotten, and a meeting is void.
     pub fn park(&mut self, source: usize) -> Record {
+        self.meeting = None;
         self.windows[source] = Window::default();
         self.step(Record {
             parked: vec![(source, Some(Parked::Resync))],
@@ -199,25 +232,50 @@ impl Reconciler {
         })
     }
 
-    /// Lets a source take part again that holds, at `cut`, the rows which the others hold at theirs.
+    /// Lets a source take part again that was parked for a resync, whatever it holds. From `cut` on
+    /// its changes count, and from now on it is owed every winner, those that stand included; what
+    /// else it lacks, or has too much, is found by a meeting with one of its
+    /// [guides](Self::guides), which is due now.
     ///
     /// # Errors
     ///
-    /// While the others don't all hold the same.
-    pub fn rejoin(&mut self, source: usize, cut: Lsn) -> Result<Record, NotAtRest> {
-        if !self.state.is_at_rest() {
-            return Err(NotAtRest);
+    /// While there are strangers among the others: then nobody knows what is right.
+    pub fn rejoin(&mut self, source: usize, cut: Lsn) -> Result<Record, NotMet> {
+        if !self.is_gone(source) {
+            return Ok(Record::default());
+        }
+        if !self.strangers().is_empty() {
+            return Err(NotMet);
         }
         self.windows[source] = Window::default();
-        let (cuts, parked) = (vec![(source, cut)], vec![(source, None)]);
+        self.meeting = None;
+        let bit = 1 << source;
+        let alone = (0..self.windows.len()).all(|member| member == source || self.is_gone(member));
+        let unmet = match alone {
+            true => self.state.unmet & !bit,
+            false => self.state.unmet | bit,
+        };
+        // A table that others have yet to empty has been emptied by its guide.
+        let rows =
+            self.state.entries.iter().filter(|(key, _)| {
+                !key.is_whole() && !self.rules.breaks(Mutation::RejoinOwedNothing)
+            });
+        let owed = rows.map(|(key, entry)| {
+            let mut entry = entry.clone();
+            entry.owed |= bit;
+            (key.clone(), Some(entry))
+        });
+        let entries = owed.collect();
         Ok(self.step(Record {
-            cuts,
-            parked,
+            cuts: vec![(source, cut)],
+            entries,
+            parked: vec![(source, None)],
+            unmet: Some(unmet),
             ..Record::default()
         }))
     }
 
-    fn step(&mut self, record: Record) -> Record {
+    pub(super) fn step(&mut self, record: Record) -> Record {
         self.state.replay(&record);
         record
     }

@@ -22,6 +22,8 @@ pub struct Record {
     pub begun: Vec<(usize, u64, usize)>,
     /// Set when the sync was paused or resumed.
     pub paused: Option<Option<Pause>>,
+    /// Set when members met, or came back: see [`State::unmet`].
+    pub unmet: Option<u64>,
 }
 
 impl Record {
@@ -56,5 +58,6 @@ impl State {
         if let Some(paused) = &record.paused {
             self.paused.clone_from(paused);
         }
+        self.unmet = record.unmet.unwrap_or(self.unmet);
     }
 }

@@ -53,6 +53,9 @@ pub enum Winner {
     Merged(Option<Row>),
     /// Nobody: each source keeps its own.
     Nobody,
+    /// None of them, when sources met: a change that was made meanwhile, and judged before these
+    /// rows were found.
+    Later,
 }
 
 /// A row in an apply that was not planned, or not so: a trigger's or a cascade's work.

@@ -51,6 +51,19 @@ pub(super) fn settle(sight: &Sight<'_>, verdicts: Verdicts, reachable: &[bool]) 
                 settling.entries.insert(key.clone(), Some(entry));
                 round.winners.push((key, version));
             }
+            Verdict::Met(version, owed) => {
+                let entry = Entry {
+                    version: version.clone(),
+                    owed,
+                    mixed: false,
+                    own: Vec::new(),
+                };
+                settling.entries.insert(key.clone(), Some(entry));
+                // To all others a row that one lacks who came back is nothing new.
+                if sight.state.unmet >> version.from & 1 == 1 {
+                    round.winners.push((key, version));
+                }
+            }
             Verdict::Apart(versions) => settling.apart(&key, versions),
         }
     }

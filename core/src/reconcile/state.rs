@@ -88,6 +88,9 @@ pub struct State {
     pub parked: Vec<Option<Parked>>,
     /// Why the sync is paused, if so.
     pub paused: Option<Pause>,
+    /// The members, a bit each, that may hold other rows than the others, without being owed the
+    /// difference: see [`Reconciler::strangers`](super::Reconciler::strangers).
+    pub unmet: u64,
     /// For each member the last key of its last apply, when that couldn't take all it is owed.
     pub(super) sent: Vec<Option<Key>>,
     /// For each member the keys it is owed: found in `entries` too, but not as fast.
@@ -105,6 +108,7 @@ struct Stored {
     flights: Vec<Option<Flight>>,
     parked: Vec<Option<Parked>>,
     paused: Option<Pause>,
+    unmet: u64,
     sent: Vec<Option<Key>>,
 }
 
@@ -117,6 +121,7 @@ impl From<Stored> for State {
             flights,
             parked,
             paused,
+            unmet,
             sent,
         } = stored;
         let owed = (0..cuts.len())
@@ -135,6 +140,7 @@ impl From<Stored> for State {
             flights,
             parked,
             paused,
+            unmet,
             sent,
             owed,
         }
@@ -156,6 +162,16 @@ impl State {
         }
     }
 
+    /// The state of a new sync whose members may hold any rows at these cuts: they have to meet.
+    #[must_use]
+    pub fn of_strangers(cuts: Vec<Lsn>) -> Self {
+        let unmet = (0..cuts.len()).fold(0, |unmet, member| unmet | 1 << member);
+        Self {
+            unmet,
+            ..Self::new(cuts)
+        }
+    }
+
     /// How many keys member `source` is owed.
     #[must_use]
     pub fn owed(&self, source: usize) -> usize {
@@ -163,10 +179,15 @@ impl State {
     }
 
     /// Whether nothing is on its way or owed: all members hold the same rows at their cuts, except
-    /// where keys were noted as diverged.
+    /// where keys were noted as diverged, or they haven't met.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.entries.is_empty() && self.flights.iter().all(Option::is_none)
+        let gone = self.parked.iter().enumerate();
+        let gone = gone.filter(|(_, parked)| **parked == Some(Parked::Resync));
+        let gone = gone.fold(0, |gone, (member, _)| gone | 1 << member);
+        self.entries.is_empty()
+            && self.flights.iter().all(Option::is_none)
+            && self.unmet & !gone == 0
     }
 
     /// Whether `source` is owed `key` itself.

@@ -13,6 +13,8 @@ use super::{
 pub(super) enum Verdict {
     /// This, everywhere.
     Winner(Version),
+    /// This, which these members are owed, a bit each: what one of those who meet held.
+    Met(Version, u64),
     /// For each source that changed it, what it made of it.
     Apart(Vec<Version>),
 }
@@ -106,7 +108,7 @@ impl Verdicts {
         let verdict = match &winner {
             Winner::Candidate(index) => Some(candidates[*index].version.clone()),
             Winner::Merged(row) => merged(&candidates, row.clone()),
-            Winner::Nobody => None,
+            Winner::Nobody | Winner::Later => None,
         };
         let verdict = verdict.map(|version| spreading(sight.rules, version));
         for (index, candidate) in candidates.iter().enumerate() {
@@ -154,7 +156,7 @@ impl Verdicts {
     /// What a key shall be, or is as far as that is remembered.
     fn version<'a>(&'a self, sight: &'a Sight<'_>, key: &Key) -> Option<&'a Version> {
         match self.keys.get(key) {
-            Some(Verdict::Winner(version)) => Some(version),
+            Some(Verdict::Winner(version) | Verdict::Met(version, _)) => Some(version),
             Some(Verdict::Apart(_)) => None,
             None => sight.state.entries.get(key).map(|entry| &entry.version),
         }
@@ -233,7 +235,14 @@ impl Verdicts {
         if sent.is_none_or(|sent| sent.row != refused.row) || holder.key == key {
             return Ok(());
         }
-        let known = self.version(sight, &holder.key);
+        let known = match self.keys.contains_key(&holder.key) {
+            true => self.version(sight, &holder.key),
+            // With `skip` it may be the source's own that is in the way.
+            false => {
+                let entry = sight.state.entries.get(&holder.key);
+                entry.map(|entry| entry.version_for(source))
+            }
+        };
         // The row in the way will be another one.
         if known.is_some_and(|known| known.row.as_ref() != Some(&holder.row)) {
             return Ok(());
@@ -264,7 +273,7 @@ impl Verdicts {
                 let tombstone = candidates[index].version.tombstone();
                 self.keys.insert(loser.clone(), Verdict::Winner(tombstone));
             }
-            Winner::Nobody | Winner::Merged(_) => {
+            Winner::Nobody | Winner::Merged(_) | Winner::Later => {
                 self.dropped.push((source, key.clone()));
                 self.diverged.extend([key.clone(), holder.key.clone()]);
             }

@@ -80,7 +80,7 @@ impl Opened {
             away(&error);
             tokio::select! {
                 () = stop.asked() => return Err(crate::engine::of_source(name, error).into()),
-                () = tokio::time::sleep(wait) => {}
+                () = stop.pause(wait) => {}
             }
             wait = (wait * 2).min(Duration::from_secs(10));
         }

@@ -163,7 +163,7 @@ impl Reader {
                 retry_in = ?wait, "stream of the source broke");
             tokio::select! {
                 () = self.stop.asked() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
+                () = self.stop.pause(wait) => {}
             }
             wait = (wait * 2).min(Duration::from_secs(10));
         }

@@ -162,7 +162,10 @@ fn date_time(text: &str) -> Result<Fitted<'_>, Unfitting<'_>> {
     let plain = text.strip_suffix("+00").unwrap_or(text);
     let is_plain = match plain.as_bytes().get(19..) {
         Some([]) => true,
-        Some([b'.', fraction @ ..]) => fraction.len() <= 6,
+        // `.567 BC` is as long as a fraction, too.
+        Some([b'.', fraction @ ..]) => {
+            fraction.len() <= 6 && fraction.iter().all(u8::is_ascii_digit)
+        }
         _ => false,
     };
     if is_plain && has_year(plain) {
@@ -314,6 +317,12 @@ mod tests {
             ),
             (
                 Form::DateTime,
+                "1798-03-22 16:56:47.567 BC",
+                "a year before 1000",
+                "1000-01-01 00:00:00",
+            ),
+            (
+                Form::DateTime,
                 "-infinity",
                 "-infinity",
                 "1000-01-01 00:00:00",
@@ -325,7 +334,7 @@ mod tests {
             assert_eq!(fit(Unfit::Null), Ok(Fitted::Null), "{value}");
             assert_eq!(fit(Unfit::Clamp), Ok(Fitted::Text(nearest)), "{value}");
         }
-        assert_eq!((counts.set_null, counts.clamped), (7, 7));
+        assert_eq!((counts.set_null, counts.clamped), (8, 8));
         for (form, value, expected) in [
             (Form::Date, "1000-01-01", "1000-01-01"),
             (

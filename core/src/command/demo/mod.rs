@@ -10,6 +10,7 @@ mod compare;
 mod config;
 mod engine;
 mod folder;
+mod masters;
 mod postgres;
 mod process;
 mod programs;
@@ -55,16 +56,23 @@ pub(super) fn demo(options: &cli::Demo, output: &mut Output) -> Result<(), Fault
         tokio::select! {
             biased;
             () = stop => Err(Error::failed("the demo was interrupted; what it started has ended").into()),
-            result = Box::pin(show(options, output)) => result,
+            result = Box::pin(chosen(options, output)) => result,
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
+async fn chosen(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
+    match options.show {
+        cli::Show::Copies => show(options, out).await,
+        cli::Show::Masters => masters::show(options, out).await,
+    }
+}
+
 async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
     let begin = Instant::now();
-    let programs = Programs::find()?;
+    let programs = Programs::find(options.show)?;
     let folder = Folder::make(&options.dir, options.keep)?;
     out.line("tahr demo: a live PostgreSQL database, copied into Redis, SQLite and PostgreSQL");
 

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::Error;
+use crate::{Error, cli::Show};
 
 /// Where Debian keeps PostgreSQL's programs, in a folder per version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -32,8 +32,8 @@ pub(super) struct User {
 }
 
 impl Programs {
-    /// Finds all of them, or names all that are missing.
-    pub(super) fn find() -> Result<Self, Error> {
+    /// Finds all that `show` needs, or names all that are missing; the others' places are empty.
+    pub(super) fn find(show: Show) -> Result<Self, Error> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<_> = env::split_paths(&path)
             .chain(["/usr/sbin".into()])
@@ -54,15 +54,21 @@ impl Programs {
                 PathBuf::new()
             })
         };
+        let (initdb, server) = (in_postgres("initdb"), in_postgres("postgres"));
+        let (initdb, server) = (need(initdb, "postgresql"), need(server, "postgresql"));
+        let mut for_copies = |found, package| match show {
+            Show::Copies => need(found, package),
+            Show::Masters => PathBuf::new(),
+        };
         let programs = Self {
-            initdb: need(in_postgres("initdb"), "postgresql"),
-            postgres: need(in_postgres("postgres"), "postgresql"),
-            pgbench: need(
+            initdb,
+            postgres: server,
+            pgbench: for_copies(
                 in_postgres("pgbench").or_else(|| on(&folders, "pgbench")),
                 "postgresql",
             ),
-            redis: need(on(&folders, "redis-server"), "redis-server"),
-            sqlite3: need(on(&folders, "sqlite3"), "sqlite3"),
+            redis: for_copies(on(&folders, "redis-server"), "redis-server"),
+            sqlite3: for_copies(on(&folders, "sqlite3"), "sqlite3"),
             user: if rustix::process::geteuid().is_root() {
                 Some(nobody()?)
             } else {

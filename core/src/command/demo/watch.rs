@@ -19,7 +19,7 @@ impl Watch {
             let name = format!("{}/{}", lane.sync, lane.target);
             self.counts
                 .insert((report.pid, name), (lane.rows_copied, lane.changes));
-            self.lag_seconds = self.lag_seconds.max(lane.lag_seconds);
+            self.lag_seconds = self.lag_seconds.max(lane.lag_seconds.unwrap_or(0.0));
             self.lag_bytes = self.lag_bytes.max(lane.lag_bytes);
         }
     }

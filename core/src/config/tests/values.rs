@@ -141,9 +141,9 @@ fn every_key_can_be_set() {
     assert_eq!(
         sync.tables_rules[&TableName::new("sales", "orders")],
         TableRule {
+            conflict: None,
             rename: Some(TableName::new("sales", "orders_copy")),
             exclude: vec!["note".into()],
-            conflict: None,
         },
         "a bare new name keeps the schema"
     );

@@ -1,5 +1,7 @@
 //! What must hold at rest.
 
+use crate::reconcile::Precedence;
+
 use super::{
     History, Kind, Topology, Triggers,
     source::{KEYS, SLOTS, claim},
@@ -58,7 +60,12 @@ fn undisputed(history: &History) -> Result<(), String> {
     if settings.triggers != Triggers::None || settings.limit.is_some() || circle {
         return Ok(());
     }
+    let meets_first = settings.meet == Some(Precedence::First);
     for slot in 0..SLOTS {
+        // The first source has no such row, so nobody shall.
+        if meets_first && history.unequal[slot] == Some(0) {
+            continue;
+        }
         let noted = |e: &super::Engine| e.collateral[slot] || e.diverged[slot];
         if history.engines.iter().any(noted) || history.truncated[slot / KEYS] != 0 {
             continue;
@@ -82,6 +89,12 @@ fn nothing_seen_is_lost(history: &History) -> Result<(), String> {
     }
     for slot in 0..SLOTS {
         let winner = history.engines[0].winners[slot];
+        // One that was there before, and nobody knows since when.
+        if history.settings.meet.is_some()
+            && winner.is_some_and(|time| history.writes.find(slot, time).is_none())
+        {
+            continue;
+        }
         let winner = winner.and_then(|time| history.writes.find(slot, time));
         match winner {
             Some(winner) => {
@@ -95,7 +108,7 @@ fn nothing_seen_is_lost(history: &History) -> Result<(), String> {
                     return Err(format!("row {slot} is not the one that won"));
                 }
             }
-            None if history.writes.latest(slot).is_some() => {
+            None if history.writes.latest(slot, history.initial).is_some() => {
                 return Err(format!("row {slot} was written and never judged"));
             }
             None => {}
@@ -114,10 +127,19 @@ fn latest(history: &History) -> Result<(), String> {
         && settings.limit.is_none()
         && !settings.skewed
         && settings.topology != Topology::Circle;
+    let tracks = history.sources.iter().all(|source| source.tracks);
     for slot in (0..SLOTS).filter(|_| exact) {
-        let write = history.writes.latest(slot);
+        let live = history.writes.latest(slot, history.initial);
+        let write = live.or_else(|| history.writes.latest(slot, 0));
         let write = write.filter(|write| write.time >= history.truncated[slot / KEYS]);
-        let expected = write.map_or(0, |write| write.content);
+        let mut expected = write.map_or(0, |write| write.content);
+        if live.is_none() && history.truncated[slot / KEYS] == 0 {
+            match (settings.meet, history.unequal[slot]) {
+                (Some(Precedence::First), Some(first)) => expected = first,
+                (Some(Precedence::Merge), Some(_)) if !tracks => continue,
+                _ => {}
+            }
+        }
         let found = history.sources[0].rows[slot];
         // A delete leaves no trace where the row never was, and the syncs beyond don't hear of it.
         let unheard = settings.topology == Topology::Chain && expected == 0;

@@ -12,6 +12,7 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Kind, Random, Settings, Topology, Triggers,
+    meeting::Talks,
     model::Model,
     source::{SLOTS, Source, content_of, row_of, slot_of},
 };
@@ -37,9 +38,11 @@ pub(crate) struct Engine {
     pub(crate) conflicts: usize,
     pub(crate) applies: usize,
     pub(crate) parked: usize,
+    /// The meeting under way.
+    pub(crate) talks: Option<Talks>,
     /// What the model says of the next round.
     pub(crate) model: Option<Model>,
-    rules: Rules,
+    pub(crate) rules: Rules,
 }
 
 /// Custom code for the simulation: sometimes it chooses, sometimes merges, sometimes fails.
@@ -114,7 +117,11 @@ impl Engine {
         {
             rules.broken = settings.broken;
         }
-        let state = State::new(vec![Lsn::ZERO; members.len()]);
+        let cuts = vec![Lsn::ZERO; members.len()];
+        let state = match settings.meet {
+            Some(_) => State::of_strangers(cuts),
+            None => State::new(cuts),
+        };
         Self {
             id,
             fed: vec![0; members.len()],
@@ -128,6 +135,7 @@ impl Engine {
             conflicts: 0,
             applies: 0,
             parked: 0,
+            talks: None,
             model: None,
             rules,
         }
@@ -139,6 +147,11 @@ impl Engine {
         if self.rules.broken == Some(Mutation::FlightNotStored) {
             self.stored.flights.fill(None);
         }
+        #[cfg(test)]
+        if self.rules.broken == Some(Mutation::UnmetNotStored) {
+            self.stored.unmet = 0;
+        }
+        self.talks = None;
         self.reconciler = Reconciler::new(self.rules.clone(), self.stored.clone());
         self.fed = self.stored.cuts.iter().map(|cut| cut.0 as usize).collect();
     }
@@ -274,6 +287,7 @@ impl Engine {
                 || self.stored.cuts[member].0 as usize == sources[self.members[member]].log.len()
         };
         self.stored.paused.is_none()
+            && self.reconciler.strangers().is_empty()
             && self.stored.is_at_rest()
             && (0..self.members.len()).all(read)
     }

@@ -1,6 +1,5 @@
 //! A history: sources that are written to while engines run between them, and then rest.
 
-use crate::reconcile::Parked;
 use tahr_plugin_api::Lsn;
 
 use super::{
@@ -39,6 +38,10 @@ pub(crate) struct History {
     clock: i64,
     /// Whether every round is compared with the model's.
     modelled: bool,
+    /// The rows that sources held before, as writes: how many.
+    pub(crate) initial: usize,
+    /// What each row is at the first source, where not all of them held the same.
+    pub(crate) unequal: [Option<Content>; SLOTS],
     /// For each table the latest truncate.
     pub(crate) truncated: [i64; 2],
 }
@@ -57,19 +60,23 @@ impl History {
             };
             source.triggers = random.percent(50);
         }
-        let writes = Writes::default();
         let modelled = seed.is_multiple_of(4) && settings.is_whole();
-        let truncated = [0; 2];
-        Self {
+        let mut history = Self {
             settings,
             random,
             sources,
             engines,
-            writes,
+            writes: Writes::default(),
             clock: 1,
             modelled,
-            truncated,
+            initial: 0,
+            unequal: [None; SLOTS],
+            truncated: [0; 2],
+        };
+        if settings.meet.is_some() {
+            history.populate();
         }
+        history
     }
 
     /// Runs it to its end.
@@ -135,7 +142,7 @@ impl History {
     /// Nobody writes any more: engines go on until nothing is left to do, undisturbed at last.
     fn rest(&mut self) -> Result<(), String> {
         let settings = self.settings;
-        for round in 0..60 {
+        for round in 0..300 {
             if round == 10 {
                 (self.settings.crash, self.settings.locked) = (0, 0);
             }
@@ -163,32 +170,19 @@ impl History {
     fn attend(&mut self, done: bool) {
         for engine in &mut self.engines {
             engine.ignore_triggers();
-            let resync = |parked: &Option<Parked>| matches!(parked, Some(Parked::Resync));
-            let good = engine
-                .stored
-                .parked
-                .iter()
-                .position(|parked| !resync(parked))
-                .unwrap_or(0);
-            let rows = self.sources[engine.members[good]].rows;
-            for member in 0..engine.members.len() {
-                if done && resync(&engine.stored.parked[member]) {
-                    let source = &mut self.sources[engine.members[member]];
-                    source.rows = rows;
-                    let cut = Lsn(source.log.len() as u64);
-                    let record = engine
-                        .reconciler
-                        .rejoin(member, cut)
-                        .expect("all is at rest");
-                    engine.stored.replay(&record);
-                    engine.fed[member] = source.log.len();
-                }
+        }
+        if done {
+            for engine in 0..self.engines.len() {
+                self.come_back(engine);
             }
         }
     }
 
     /// What an engine does over and over: sends, reads, judges.
     fn cycle(&mut self, engine: usize, resting: bool) {
+        if !resting && self.settings.limit.is_some() && self.random.percent(15) {
+            self.come_back(engine);
+        }
         let members = self.engines[engine].members.clone();
         let down = if resting { 0 } else { self.settings.down };
         let reachable: Vec<bool> = members.iter().map(|_| !self.random.percent(down)).collect();
@@ -209,13 +203,11 @@ impl History {
                 self.engines[engine].feed(member, &self.sources[source], upto);
             }
         }
+        self.talk(engine, &reachable, resting);
         let settings = self.settings;
         let engine = &mut self.engines[engine];
-        if let Some(mut model) = self
-            .modelled
-            .then(|| Model::of(engine, &settings))
-            .flatten()
-        {
+        let modelled = self.modelled && !engine.reconciler.is_meeting();
+        if let Some(mut model) = modelled.then(|| Model::of(engine, &settings)).flatten() {
             // Rounds that a crash undoes are seen before it.
             model.round(engine, &self.sources);
             engine.model = Some(model);
@@ -262,7 +254,7 @@ impl History {
     }
 
     /// A commit time that no other transaction has.
-    fn tick(&mut self, source: usize) -> i64 {
+    pub(super) fn tick(&mut self, source: usize) -> i64 {
         self.clock += 1;
         (self.clock + self.sources[source].skew) * 8 + source as i64
     }
@@ -302,7 +294,7 @@ impl History {
                 } else {
                     source.altered(content, local(settings.triggers))
                 };
-                source.rows[slot] = content;
+                (source.rows[slot], source.times[slot]) = (content, time);
                 wrote[slot] = Some(content);
                 content
             };

@@ -15,6 +15,7 @@
 mod checks;
 mod engine;
 mod history;
+mod meeting;
 mod model;
 mod oracle;
 mod random;

@@ -1,5 +1,7 @@
 //! What kind of history a seed gives.
 
+use crate::reconcile::Precedence;
+
 use super::Random;
 
 /// The strategies, as the simulation names them.
@@ -76,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) phases: bool,
     /// Sources are parked when they are owed more keys than this.
     pub(crate) limit: Option<usize>,
+    /// The sources hold different rows at the beginning, and meet by this.
+    pub(crate) meet: Option<Precedence>,
     /// Rows in one apply.
     pub(crate) rows: usize,
     /// A rule to do without.
@@ -104,6 +108,7 @@ impl Settings {
             skewed: random.percent(20),
             phases: false,
             limit: None,
+            meet: None,
             rows: if random.percent(20) {
                 1 + random.below(2)
             } else {
@@ -137,6 +142,14 @@ impl Settings {
                 settings.moves = random.below(3) * 12;
                 settings.truncates = random.below(2) * 8;
             }
+        }
+        // Of its own numbers, so that the other histories stay what they were.
+        let random = &mut Random(seed ^ 0x3EE7);
+        if random.percent(30) && settings.topology == Topology::One && !settings.phases {
+            settings.meet = Some([Precedence::First, Precedence::Merge][random.below(2)]);
+        }
+        if random.percent(10) && settings.topology == Topology::One && !settings.phases {
+            settings.limit = Some(2 + random.below(3));
         }
         settings
     }

@@ -84,6 +84,10 @@ pub(crate) struct Logged {
 pub(crate) struct Source {
     pub(crate) rows: [Content; SLOTS],
     pub(crate) log: Vec<Logged>,
+    /// When each row was committed.
+    pub(crate) times: [i64; SLOTS],
+    /// Whether it can say so.
+    pub(crate) tracks: bool,
     /// The number of the last apply of each engine.
     pub(crate) markers: [u64; 4],
     /// The write that each row went through last, tombstones too.
@@ -211,6 +215,7 @@ impl Source {
                 }
                 Ok(slot) => {
                     self.rows[slot] = self.altered(content, triggers);
+                    self.times[slot] = time;
                     Did::Put(slot, self.rows[slot])
                 }
             };
@@ -221,6 +226,7 @@ impl Source {
             .any(|(did, _)| matches!(did, Did::Put(slot, _) if *slot < KEYS));
         if self.triggers && triggers == Triggers::Beside && fires {
             self.altered += 1;
+            self.times[BESIDE] = time;
             self.rows[BESIDE] = (time as u32) << 2 | ALTERED;
             changes.push((Did::Put(BESIDE, self.rows[BESIDE]), None));
         }

@@ -1,7 +1,7 @@
 //! The simulation in the test suite: every strategy, and every rule taken away.
 
 use super::{History, Kind, Settings, Topology, Triggers, run, runs::shrink};
-use crate::reconcile::Mutation;
+use crate::reconcile::{Mutation, Precedence};
 
 /// Histories of one strategy.
 fn histories(kind: Kind) {
@@ -68,7 +68,7 @@ fn needs(rule: Mutation, kind: Kind, change: impl Fn(&mut Settings)) {
 fn every_rule_is_needed() {
     let plain = |s: &mut Settings| {
         (s.moves, s.truncates, s.unique, s.limit, s.phases) = (0, 0, false, None, false);
-        (s.topology, s.triggers) = (Topology::One, Triggers::None);
+        (s.topology, s.triggers, s.meet) = (Topology::One, Triggers::None, None);
     };
     for rule in [
         Mutation::AlwaysStanding,
@@ -96,6 +96,22 @@ fn every_rule_is_needed() {
         s.phases = true;
     };
     needs(Mutation::LooseMoves, Kind::Sources, phases);
+    let meets = |s: &mut Settings| {
+        plain(s);
+        s.meet = Some(Precedence::First);
+    };
+    needs(Mutation::MeetTouched, Kind::Latest, meets);
+    needs(Mutation::MeetUnread, Kind::Earliest, meets);
+    needs(Mutation::UnmetNotStored, Kind::Latest, meets);
+    let comes_back = |s: &mut Settings| {
+        plain(s);
+        s.limit = Some(2);
+    };
+    needs(Mutation::RejoinOwedNothing, Kind::Latest, comes_back);
+    needs(Mutation::AnyGuide, Kind::Latest, |s| {
+        comes_back(s);
+        s.truncates = 10;
+    });
     let truncates = |s: &mut Settings| {
         plain(s);
         s.truncates = 10;

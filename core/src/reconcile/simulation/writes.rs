@@ -56,10 +56,11 @@ impl Writes {
         before.map(|index| &self.0[index])
     }
 
-    /// The latest write of a row.
-    pub(crate) fn latest(&self, slot: usize) -> Option<&Write> {
+    /// The latest write of a row, the first so many not counted.
+    pub(crate) fn latest(&self, slot: usize, skip: usize) -> Option<&Write> {
         self.0
             .iter()
+            .skip(skip)
             .filter(|write| write.slot == slot)
             .max_by_key(|write| write.time)
     }

@@ -110,6 +110,16 @@ impl Snapshot {
         self.copied_to
     }
 
+    /// About how many rows these tables hold together: the planner's guess.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn estimate(&self, oids: &[u32]) -> Result<u64, SourceError> {
+        let row = self.observer.query_one(ESTIMATE, &[&oids]).await;
+        let row = row.map_err(|error| SourceError::sql("estimate the rows", &error))?;
+        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+    }
+
     /// Whether it can still be read; after a lost connection a new one must be taken.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -129,6 +139,14 @@ impl Snapshot {
         plan::plan(&self.keeper, tables, workers).await
     }
 }
+
+/// Partitions instead of their roots, which have no rows of their own.
+const ESTIMATE: &str = "
+SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::int8
+FROM unnest($1::oid[]) AS t(oid)
+CROSS JOIN LATERAL (
+    SELECT t.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(t.oid) p WHERE p.isleaf
+) l(oid) JOIN pg_catalog.pg_class c ON c.oid = l.oid AND c.relkind = 'r'";
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -28,7 +28,7 @@ const MIN_PAGES: u32 = 8_192;
 const MAX_PAGES: u32 = 32_768;
 
 /// The tables that hold the rows of `$1`, as the snapshot saw them, with their pages on disk.
-const LEAVES: &str = "
+pub(super) const LEAVES: &str = "
 WITH RECURSIVE tree AS (
     SELECT c.oid, c.relkind, c.relname, c.relnamespace FROM pg_catalog.pg_class c WHERE c.oid = $1
     UNION ALL

@@ -9,11 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tahr_plugin_api::Relation;
+use tahr_plugin_api::{Relation, TableName};
 use tahr_postgres_connect::{Session, Url};
 use tokio_postgres::{CancelToken, Client, CopyOutStream, error::SqlState};
 
-use super::{CopyRange, Snapshot, import};
+use super::{CopyRange, Snapshot, import, plan::LEAVES};
 use crate::source::{SourceError, Table, quote_identifier, quote_table};
 
 /// A session inside a snapshot.
@@ -123,12 +123,8 @@ impl Worker {
         let lock =
             format!("ROLLBACK TO SAVEPOINT range; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE");
         if let Err(error) = self.client.batch_execute(&lock).await {
-            return match error.code() {
-                Some(&(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME)) => Ok(
-                    Copied::Rewritten(format!("table {} was dropped or renamed", range.name)),
-                ),
-                _ => Err(explain(&what, table, &error)),
-            };
+            let gone = gone(&error, &range.name);
+            return gone.map_or_else(|| Err(explain(&what, &table.relation.source, &error)), Ok);
         }
         let keys = (range.oid, table.relation.oid);
         let then = shape(&self.client, keys).await;
@@ -149,11 +145,65 @@ impl Worker {
             .client
             .copy_out(&sql)
             .await
-            .map_err(|error| explain(&what, table, &error))?;
+            .map_err(|error| explain(&what, &table.relation.source, &error))?;
         Ok(Copied::Rows(Rows {
             stream: Box::pin(stream),
             what,
         }))
+    }
+
+    /// Reads a whole table, all partitions together, in an order: these columns, by this `ORDER BY`.
+    /// The table is locked against being rewritten until the next call.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    pub async fn sorted(
+        &mut self,
+        table: &TableName,
+        oid: u32,
+        columns: &str,
+        order: &str,
+    ) -> Result<Copied, SourceError> {
+        let name = quote_table(table);
+        let what = format!("compare table {table}");
+        let failed = |error| explain(&what, table, &error);
+        // Sorting what doesn't fit into memory is slow, and there is one such statement at a time.
+        let lock = format!(
+            "ROLLBACK TO SAVEPOINT range; SET LOCAL work_mem = '64MB'; \
+             LOCK TABLE {name} IN ACCESS SHARE MODE"
+        );
+        if let Err(error) = self.client.batch_execute(&lock).await {
+            return gone(&error, table).map_or_else(|| Err(failed(error)), Ok);
+        }
+        let leaves = self.client.query(LEAVES, &[&oid]).await.map_err(failed)?;
+        let leaves: Vec<u32> = leaves.iter().map(|leaf| leaf.get(0)).collect();
+        for part in leaves.iter().copied().chain(Some(oid)) {
+            let then = shape(&self.client, (part, oid)).await.map_err(failed)?;
+            let now = shape(&self.observer, (part, oid)).await.map_err(failed)?;
+            if then != now || then.is_none() {
+                return Ok(Copied::Rewritten(format!(
+                    "table {table} was rewritten after the snapshot"
+                )));
+            }
+        }
+        let only = if leaves.contains(&oid) { "ONLY " } else { "" };
+        let sql = format!("COPY (SELECT {columns} FROM {only}{name} ORDER BY {order}) TO STDOUT");
+        let stream = self.client.copy_out(&sql).await.map_err(failed)?;
+        Ok(Copied::Rows(Rows {
+            stream: Box::pin(stream),
+            what,
+        }))
+    }
+
+    /// A setting of the session.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn setting(&self, name: &str) -> Result<String, SourceError> {
+        let sql = "SELECT pg_catalog.current_setting($1)";
+        let row = self.client.query_one(sql, &[&name]).await;
+        let row = row.map_err(|error| SourceError::sql(format!("read {name}"), &error))?;
+        Ok(row.get(0))
     }
 
     /// For [`Url::cancel`]: stops what this worker copies.
@@ -191,13 +241,22 @@ async fn shape(
     }))
 }
 
-fn explain(what: &str, table: &Table, error: &tokio_postgres::Error) -> SourceError {
+/// That a table is not there any more, if the error says so.
+fn gone(error: &tokio_postgres::Error, table: &TableName) -> Option<Copied> {
+    match error.code() {
+        Some(&(SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME)) => Some(
+            Copied::Rewritten(format!("table {table} was dropped or renamed")),
+        ),
+        _ => None,
+    }
+}
+
+fn explain(what: &str, table: &TableName, error: &tokio_postgres::Error) -> SourceError {
     let made = SourceError::sql(what, error);
     match error.code() {
-        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => made.hint(format!(
-            "GRANT SELECT ON {} TO …;",
-            quote_table(&table.relation.source)
-        )),
+        Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            made.hint(format!("GRANT SELECT ON {} TO …;", quote_table(table)))
+        }
         _ => made,
     }
 }

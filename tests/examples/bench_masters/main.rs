@@ -1,0 +1,106 @@
+//! How fast masters replicate to each other: tahr beside Bucardo 5, on the same server, with the same
+//! rows, in the same run.
+//!
+//! `make bench-masters` runs it on a release build; by hand, `tahr` or `bucardo` restricts it to one of
+//! them. It prints:
+//!
+//! - throughput between two masters: of rows that one has and that begin to be replicated, until the
+//!   other has all of them, in transactions of 1000 rows and in one; and of rows that are being
+//!   written, which can't be faster than their writer;
+//! - latency between three masters (Bucardo: two): from the commit of one row's update to its sight on
+//!   all others, which are asked each millisecond.
+//!
+//! It fails where tahr has not at least 8 times Bucardo's throughput with what waits, or takes more than
+//! 50 ms at the median: that is what was promised.
+
+#![allow(clippy::print_stdout, reason = "it prints its measurements")]
+
+mod bucardo;
+mod load;
+mod tahr;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tahr_tests::Postgres;
+
+use load::{Measured, TASKS};
+
+/// How many times as fast as Bucardo tahr has to be.
+const TIMES: f64 = 8.0;
+/// How long a change may take to the other masters, at the median.
+const MEDIAN: Duration = Duration::from_millis(50);
+
+/// A server as people have it: what is committed is on disk.
+const SERVER: &[(&str, &str)] = &[
+    ("fsync", "on"),
+    ("full_page_writes", "on"),
+    ("max_wal_size", "8GB"),
+    ("shared_buffers", "256MB"),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO"),
+    ("IntervalStyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
+    let bucardo = match is_asked("bucardo") {
+        true => Some(bucardo::measure(&Postgres::own(None, SERVER)).await),
+        false => None,
+    };
+    let tahr = match is_asked("tahr") {
+        true => Some(tahr::measure(&Postgres::own(None, SERVER)).await),
+        false => None,
+    };
+    print(bucardo.as_ref(), tahr.as_ref());
+    let (Some(bucardo), Some(tahr)) = (bucardo, tahr) else {
+        return ExitCode::SUCCESS;
+    };
+    let rates = bucardo.rates.iter().zip(&tahr.rates).zip(&TASKS);
+    let is_fast = rates
+        .filter(|(_, task)| task.is_backlog)
+        .all(|((theirs, ours), _)| *ours >= TIMES * theirs);
+    if is_fast && tahr.median() <= MEDIAN {
+        return ExitCode::SUCCESS;
+    }
+    println!("not as promised: {TIMES} times Bucardo's throughput, a median of {MEDIAN:?}");
+    ExitCode::FAILURE
+}
+
+fn print(bucardo: Option<&Measured>, tahr: Option<&Measured>) {
+    println!("{:<44} {:>12} {:>12} {:>8}", "", "Bucardo", "tahr", "times");
+    for (index, task) in TASKS.iter().enumerate() {
+        let rate = |measured: Option<&Measured>| measured.map(|measured| measured.rates[index]);
+        let (theirs, ours) = (rate(bucardo), rate(tahr));
+        let times = theirs.zip(ours).map(|(theirs, ours)| ours / theirs);
+        println!(
+            "{:<44} {:>12} {:>12} {:>8}",
+            format!("{}, rows/s", task.name),
+            shown(theirs, 0),
+            shown(ours, 0),
+            shown(times, 1),
+        );
+    }
+    for (name, per_cent) in [("median", 50), ("99th percentile", 99)] {
+        let of = |measured: Option<&Measured>| {
+            measured.map(|measured| measured.latency(per_cent).as_secs_f64() * 1000.0)
+        };
+        let (theirs, ours) = (of(bucardo), of(tahr));
+        let times = theirs.zip(ours).map(|(theirs, ours)| theirs / ours);
+        println!(
+            "{:<44} {:>12} {:>12} {:>8}",
+            format!("one row's update, {name}, ms"),
+            shown(theirs, 1),
+            shown(ours, 1),
+            shown(times, 1),
+        );
+    }
+}
+
+fn shown(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
+}
