@@ -17,6 +17,7 @@ mod init_writes_a_config;
 mod json_lines;
 mod kills;
 mod large_transactions;
+mod masters_sequences;
 mod moved_checkpoints;
 mod moved_keys;
 mod mysql_targets;

@@ -31,6 +31,7 @@
 pub mod checkpoint;
 pub mod custom;
 pub mod rows;
+pub mod sequences;
 pub mod tables;
 
 pub use tables::{MemberTable, SharedTable, Tables};
