@@ -99,9 +99,7 @@ impl Follower {
             .map(|(index, (session, all))| {
                 let name = &members[index].name;
                 async move {
-                    let Some(open) = session.as_ref().filter(|_| !all.is_empty()) else {
-                        return None;
-                    };
+                    let open = session.as_ref().filter(|_| !all.is_empty())?;
                     let error = raise(open, &all).await.err()?;
                     *session = None;
                     Some((index, at(name, error)))
