@@ -22,6 +22,7 @@ mod masters_apply;
 mod masters_check;
 mod masters_intake;
 mod masters_meeting;
+mod masters_sequences;
 mod moved_checkpoints;
 mod moved_keys;
 mod mysql_targets;

@@ -41,6 +41,7 @@ pub mod meeting;
 mod owner_only;
 pub mod preflight;
 pub mod rows;
+pub mod sequences;
 mod status;
 pub mod store;
 pub mod tables;
