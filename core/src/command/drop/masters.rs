@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 use super::Plan;
-use crate::{command::Output, masters::checkpoint, source::SourceError};
+use crate::{
+    command::Output,
+    masters::{checkpoint, sequences},
+    source::SourceError,
+};
 
 /// Whether there is such a table, which is tahr's by its columns and may be read.
 const IS_THERE: &str = "
