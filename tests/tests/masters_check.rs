@@ -309,7 +309,7 @@ impl Roles {
                  CREATE TRIGGER stamp BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touch();
                  ALTER TABLE t OWNER TO {owner}; ALTER TABLE u OWNER TO {owner};
                  GRANT ALL ON SCHEMA public TO {owner}; {}",
-                rights.replace("ROLE", role).replace("OWNER", owner)
+                rights.replace("$ROLE", role).replace("$OWNER", owner)
             ))
             .await;
         roles
@@ -340,7 +340,7 @@ async fn a_plain_role_is_told_of_triggers_and_cascades_and_how_to_silence_them()
             .execute(&format!("{TABLE}; CREATE TABLE u (id int PRIMARY KEY)"))
             .await;
         let rights = format!(
-            "GRANT CREATE ON DATABASE {} TO ROLE; GRANT OWNER TO ROLE",
+            "GRANT CREATE ON DATABASE {} TO $ROLE; GRANT $OWNER TO $ROLE",
             database.name()
         );
         let roles = Roles::create(&database, &rights).await;
@@ -386,7 +386,7 @@ async fn a_role_that_may_not_write_gets_a_script_that_lets_it() {
         databases(&["", &format!("{TABLE}; CREATE TABLE u (id int PRIMARY KEY)")]).await;
     let database = &databases[0];
     // A DBA's publication: the role needs to own nothing.
-    let rights = "GRANT SELECT ON t, u TO ROLE; CREATE PUBLICATION dba FOR TABLE t, u";
+    let rights = "GRANT SELECT ON t, u TO $ROLE; CREATE PUBLICATION dba FOR TABLE t, u";
     let roles = Roles::create(database, rights).await;
     let config = format!(
         "{}{}",
@@ -427,6 +427,50 @@ async fn a_role_that_may_not_write_gets_a_script_that_lets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sequences_that_a_role_may_not_alter_or_set_are_named() {
+    let serial = "CREATE TABLE s (id serial PRIMARY KEY);
+                  CREATE TABLE i (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)";
+    let databases = databases(&[serial, serial]).await;
+    let database = &databases[0];
+    let rights = "ALTER TABLE s OWNER TO $OWNER; GRANT ALL ON ALL TABLES IN SCHEMA public TO $ROLE;
+                  CREATE PUBLICATION dba FOR TABLE s, i";
+    let roles = Roles::create(database, rights).await;
+    let mut found = Vec::new();
+    for mode in ["interleave", "max", "leave"] {
+        let config = format!(
+            "{}[syncs.shop]\nsources = [\"a\", \"b\"]\ntables = [\"s\", \"i\"]\nsequences = \"{mode}\"\n",
+            sources(&[&database.url_as(&roles.role), databases[1].url()]).replacen(
+                '\n',
+                "\npublication = \"dba\"\n",
+                1
+            ),
+        );
+        found.push(engine(&config).tahr(&["check"]).stderr);
+    }
+    roles.drop(database).await;
+    let Roles { role, owner } = &roles;
+    assert_names(
+        &found[0],
+        &[
+            &format!(
+                "sequence public.s_id_seq can't be altered for sequences = \"interleave\" by role {role}"
+            ),
+            &format!("GRANT \"{owner}\" TO \"{role}\";"),
+            "sequence public.i_id_seq can't be altered",
+            "choose sequences = \"max\" or \"leave\"",
+        ],
+    );
+    assert_names(
+        &found[1],
+        &[
+            "sequence public.s_id_seq can't be set for sequences = \"max\"",
+            "GRANT SELECT, UPDATE ON SEQUENCE \"public\".\"s_id_seq\" TO",
+        ],
+    );
+    assert!(!found[2].contains("sequence public"), "{}", found[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_without_a_right_to_the_schema_is_told_and_the_script_gives_it() {
     for (made, fault) in [
         ("", "schema tahr doesn't exist, and role"),
@@ -443,7 +487,7 @@ async fn a_role_without_a_right_to_the_schema_is_told_and_the_script_gives_it() 
         ])
         .await;
         let database = &databases[0];
-        let roles = Roles::create(database, "GRANT OWNER TO ROLE").await;
+        let roles = Roles::create(database, "GRANT $OWNER TO $ROLE").await;
         let config = format!(
             "{}{}",
             sources(&[&database.url_as(&roles.role), databases[1].url()]),

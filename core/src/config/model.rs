@@ -169,7 +169,7 @@ impl Sync {
     }
 
     /// Whether its patterns include `table`: they are tried in order, and the last one that
-    /// matches decides. tahr's own table is never included.
+    /// matches decides. tahr's own tables are never included.
     #[must_use]
     pub fn selects(&self, table: &TableName) -> bool {
         TablePattern::select(&self.tables, table) && !is_own_table(table)

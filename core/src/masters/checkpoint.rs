@@ -208,12 +208,12 @@ async fn unmake(client: &Client, engine: &str, sync: &str) -> Result<(), Error> 
 pub fn setup_script(role: &str, engine: &str, syncs: &[&str]) -> String {
     let (role, comment) = (quote_identifier(role), quote_literal(COMMENT));
     let mut script = format!(
-        "CREATE SCHEMA IF NOT EXISTS tahr;\n\
+        "CREATE SCHEMA IF NOT EXISTS tahr AUTHORIZATION {role};\n\
          COMMENT ON SCHEMA tahr IS {comment};\n\
          {TABLE_TEXT};\n\
          COMMENT ON TABLE tahr.checkpoint IS {comment};\n\
          ALTER TABLE tahr.checkpoint OWNER TO {role};\n\
-         GRANT USAGE ON SCHEMA tahr TO {role};\n"
+         GRANT USAGE, CREATE ON SCHEMA tahr TO {role};\n"
     );
     for sync in syncs {
         script.push_str(&format!(

@@ -11,7 +11,7 @@ use super::{SourceError, Table, TableKind};
 pub type Wanted<'a> = &'a (dyn Fn(&TableName) -> bool + Send + Sync);
 
 /// Every relation that could be wanted, and the partitioned tables that it is part of. tahr's own
-/// table never is.
+/// tables never are.
 const LIST: &str = "
 SELECT c.oid, n.nspname::text, c.relname::text,
        CASE WHEN c.relispartition THEN ARRAY(
@@ -26,7 +26,7 @@ SELECT c.oid, n.nspname::text, c.relname::text,
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm')
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND NOT (n.nspname = 'tahr' AND c.relname = 'checkpoint')
+  AND NOT (n.nspname = 'tahr' AND c.relname IN ('checkpoint', 'sequence'))
 ORDER BY 2, 3";
 
 /// Facts of some relations; `leaves` are the partitions that hold the rows.

@@ -64,10 +64,12 @@ pub fn own_table() -> TableName {
     TableName::new(checkpoint::SCHEMA, checkpoint::TABLE)
 }
 
-/// Whether `table` is tahr's own, which no sync replicates.
+/// Whether `table` is one of tahr's own, which no sync replicates: what marks its transactions, and
+/// what sequences were before.
 #[must_use]
 pub fn is_own_table(table: &TableName) -> bool {
-    table.schema == checkpoint::SCHEMA && table.table == checkpoint::TABLE
+    table.schema == checkpoint::SCHEMA
+        && matches!(table.table.as_str(), checkpoint::TABLE | "sequence")
 }
 
 /// A name for a temporary slot that no other session has: a cluster has one name space for all.

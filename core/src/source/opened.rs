@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Faults,
-    config::{Config, Source},
+    config::{Config, Sequences, Source},
     masters::checkpoint,
     shutdown::Stop,
 };
@@ -202,10 +202,13 @@ pub async fn look(config: &Config, name: &str, source: &Source) -> Result<Report
     let url = parse(source)?;
     let owner = owner(config, name);
     let wanted = |table: &TableName| is_wanted(config, name, table);
-    let shared = |table: &TableName| {
+    let of = |table: &TableName| {
         let mut syncs = config.masters_of(name);
-        syncs.any(|(_, sync)| sync.selects(table))
+        syncs.find(|(_, sync)| sync.selects(table))
     };
+    let shared = |table: &TableName| of(table).is_some();
+    let sequences =
+        |table: &TableName| of(table).map_or(Sequences::Leave, |(_, sync)| sync.masters.sequences);
     let syncs: Vec<&str> = config
         .masters_of(name)
         .map(|(sync, _)| sync.as_str())
@@ -219,6 +222,7 @@ pub async fn look(config: &Config, name: &str, source: &Source) -> Result<Report
         shared: (!syncs.is_empty()).then_some(Shared {
             syncs: &syncs,
             tables: &shared,
+            sequences: &sequences,
         }),
     };
     preflight(&url, &request).await

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 use super::Plan;
-use crate::{command::Output, masters::checkpoint, source::SourceError};
+use crate::{
+    command::Output,
+    masters::{checkpoint, sequences},
+    source::SourceError,
+};
 
 /// Whether there is such a table, which is tahr's by its columns and may be read.
 const IS_THERE: &str = "
@@ -15,7 +19,7 @@ JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('engine',
 WHERE n.nspname = $1 AND c.relname = $2 AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
   AND pg_catalog.has_table_privilege(c.oid, 'SELECT')";
 
-/// Removes tahr's rows on the source `name`, and with the last one
+/// Sets the sequences of the source `name` back and removes tahr's rows on it, and with the last one
 /// their table: those of the dropped syncs, and of syncs that the config doesn't have any more.
 pub(super) async fn leave(
     plan: &Plan<'_>,
@@ -42,6 +46,12 @@ pub(super) async fn leave(
     let stays = |sync: &String| plan.rest.masters_of(name).any(|(rest, _)| rest == sync);
     gone.extend(marked.iter().filter(|sync| !stays(sync)).cloned());
     for sync in &gone {
+        let restored = sequences::restore(client, engine, sync).await?;
+        if restored != 0 {
+            output.line(format!(
+                "source \"{name}\": gave {restored} sequences of sync \"{sync}\" their increment back"
+            ));
+        }
         checkpoint::remove(client, engine, sync).await?;
         if marked.contains(sync) {
             output.line(format!(

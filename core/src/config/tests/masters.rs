@@ -115,10 +115,11 @@ fn every_strategy_has_its_word() {
 }
 
 #[test]
-fn tahrs_own_table_is_in_no_sync() {
+fn tahrs_own_tables_are_in_no_sync() {
     let all = parse(&TWO.replace("public.*", "*.*")).unwrap();
     let sync = &all.syncs["shop"];
     assert!(!sync.selects(&TableName::new("tahr", "checkpoint")));
+    assert!(!sync.selects(&TableName::new("tahr", "sequence")));
     assert!(sync.selects(&TableName::new("tahr", "checkpoints")));
 }
 

@@ -9,12 +9,14 @@ mod objects;
 mod server;
 mod tables;
 
+use tahr_plugin_api::TableName;
 use tahr_postgres_connect::Url;
 
 pub use finding::{Finding, Severity, script};
 pub use masters::is_refused;
 
 use super::{Identity, Owner, SourceError, Table, Wanted, catalog, object_name};
+use crate::config::Sequences;
 
 /// What is asked of a source.
 #[derive(Clone, Copy)]
@@ -40,6 +42,8 @@ pub struct Shared<'a> {
     pub syncs: &'a [&'a str],
     /// The tables.
     pub tables: Wanted<'a>,
+    /// What becomes of the sequences of such a table.
+    pub sequences: &'a (dyn Fn(&TableName) -> Sequences + Send + Sync),
 }
 
 impl std::fmt::Debug for Request<'_> {
