@@ -174,10 +174,23 @@ impl Judge<'_> {
     /// Begins a meeting where one is due and everybody who has to be is here.
     fn call_meeting(&mut self) {
         let strangers = self.reconciler.strangers();
-        let who = match (strangers.as_slice(), self.reconciler.guides().as_slice()) {
-            ([], _) => return,
-            (&[stranger, ..], &[guide, ..]) => vec![guide, stranger],
-            (strangers, []) => strangers.to_vec(),
+        let is_here = |&member: &usize| {
+            self.members[member].is_ready && self.members[member].present.is_some()
+        };
+        let guides = self.reconciler.guides();
+        let is_first = guides.is_empty() && strangers.len() > 1;
+        let who = match strangers.as_slice() {
+            [] => return,
+            // The others have something to settle before one of them can show what is right.
+            [_] if guides.is_empty() => return,
+            strangers if guides.is_empty() => strangers.to_vec(),
+            strangers => {
+                let stranger = strangers.iter().find(|member| is_here(member));
+                match (guides.iter().find(|member| is_here(member)), stranger) {
+                    (Some(&guide), Some(&stranger)) => vec![guide, stranger],
+                    _ => return,
+                }
+            }
         };
         let sources: Vec<_> = who
             .iter()
@@ -190,7 +203,6 @@ impl Judge<'_> {
         if sources.len() < who.len() {
             return;
         }
-        let is_first = who.len() == self.members.len() && self.reconciler.guides().is_empty();
         let precedence = match self.setup.sync.masters.initial {
             Initial::Merge if is_first => Precedence::Merge,
             _ => Precedence::First,
