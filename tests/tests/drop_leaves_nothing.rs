@@ -294,7 +294,7 @@ async fn sources_of_one_sync_are_as_they_were_and_so_is_their_target() {
     for name in ["north", "south", "west"] {
         let source = server.database().await;
         source
-            .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+            .execute("CREATE TABLE t (id serial PRIMARY KEY, v text)")
             .await;
         config.push_str(&format!("[sources.{name}]\nurl = \"{}\"\n", source.url()));
         let before = catalog(&source).await;
@@ -328,8 +328,10 @@ async fn sources_of_one_sync_are_as_they_were_and_so_is_their_target() {
 
     let dropped = engine.tahr(&["drop", "--yes"]);
     dropped.assert_success();
+    let increments = "SELECT string_agg(increment_by::text, ',') FROM pg_sequences";
     for (source, before) in &sources {
         assert_eq!(catalog(source).await, *before, "{}", dropped.stdout);
+        assert_eq!(source.value(increments).await, "1");
     }
     assert!(!engine.folder().join("tahr-state").exists());
     tables(&engine).assert_same(&names(&["t"]));

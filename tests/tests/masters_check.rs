@@ -1,5 +1,6 @@
 //! `tahr check` says whether the sources of one sync go together, each fault with what mends it.
 
+use tahr::lane::State;
 use tahr_tests::{Database, Engine, Finished, Postgres, unique};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, v text)";
@@ -517,6 +518,31 @@ async fn a_table_in_the_way_of_tahrs_own_is_named() {
         3,
         &["table tahr.checkpoint is not tahr's: it has no column sync, sequence, notes; rename it"],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_joins_a_running_sync_gets_what_it_needs() {
+    let databases = databases(&[TABLE, TABLE]).await;
+    let urls = sources(&[databases[0].url(), databases[1].url()]);
+    let target = "[targets.copy]\nplugin = \"sqlite\"\noptions = { path = \"copy.db\" }\n";
+    let alone = sync("shop", "a", "targets = [\"copy\"]");
+    let engine = engine(&format!("{urls}{target}{alone}"));
+    let running = engine.start();
+    engine.await_lane("copy", State::Streaming).await;
+    let both = "sources = [\"a\", \"b\"]";
+    engine.write_config(&engine.config().replace("sources = [\"a\"]", both));
+    let reloaded = engine.tahr(&["reload"]);
+    reloaded.assert_success();
+    assert_names(&reloaded.stdout, &["1 lane unchanged"]);
+    let published = "SELECT string_agg(schemaname || '.' || tablename, ',' ORDER BY 1)
+                     FROM pg_publication_tables";
+    let marks = "SELECT engine || ' ' || sync FROM tahr.checkpoint";
+    for database in &databases {
+        assert_eq!(database.value(published).await, "public.t,tahr.checkpoint");
+        let mark = database.value(marks).await;
+        assert_eq!(mark, format!("{} shop", engine.name()));
+    }
+    running.terminate().assert_success();
 }
 
 #[tokio::test(flavor = "multi_thread")]

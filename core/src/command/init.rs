@@ -172,7 +172,7 @@ options = {{ url = \"redis://localhost:6379\", key = \"{{table}}:{{pk}}\", forma
 # options = {{ url = \"postgres://tahr:${{COPY_PASSWORD}}@localhost/copy\" }}
 
 [syncs.{name}]
-sources = [\"{name}\"]
+sources = [\"{name}\"]            # several: they replicate to each other
 targets = [\"cache\"]            # several: [\"cache\", \"file\", \"copy\"]
 # Patterns work too: \"public.*\" is every table of public, also those made later; \"!public.audit_*\"
 # leaves some out.
