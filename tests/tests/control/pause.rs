@@ -32,6 +32,13 @@ async fn a_paused_lane_rests_over_restarts_while_the_other_goes_on_and_loses_not
     let (rests, begun) = (one.calls().len(), begins(&one));
     let again = tahr(&engine, &["pause", "s/one"], 0);
     says(&again, &["lane s/one was paused already"]);
+    eventually(SOON, "the source goes on meanwhile", async || {
+        let rows = database
+            .value("SELECT count(*) FROM t WHERE id > 10040")
+            .await;
+        (rows != "0").then_some(()).ok_or(rows)
+    })
+    .await;
     load.end().await;
     // More than the log may hold in memory: the other lane is not held up by it.
     database
