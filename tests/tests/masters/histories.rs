@@ -81,6 +81,7 @@ async fn of_all_changes_that_meet_the_last_one_of_each_row_is_everywhere() {
         if random.one_in(4) {
             masters.kill9();
             masters.run();
+            masters.await_state("s", "paused").await;
         }
         masters.resume();
         for (key, row) in last {

@@ -1,5 +1,7 @@
 //! Questions that a judge has to its sources, asked beside it so that it never waits for one.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use tahr_plugin_api::Lsn;
 use tokio::sync::mpsc;
@@ -24,11 +26,10 @@ const TRIGGERS: &str = "
 SELECT DISTINCT t.tgname::text FROM pg_catalog.pg_trigger t
 WHERE t.tgrelid = ANY ($1) AND t.tgenabled <> 'D' AND NOT t.tgisinternal ORDER BY 1";
 
-/// Asks the members that can be written to where they stand.
+/// Asks the members that are open where they stand.
 pub(super) fn marks(setup: &Setup, members: &[Member], answers: &mpsc::UnboundedSender<Answer>) {
     let here: Vec<_> = (members.iter().enumerate())
-        .filter(|(_, member)| member.is_ready)
-        .filter_map(|(index, member)| Some((index, member.present.as_ref()?.opened.clone())))
+        .filter_map(|(index, member)| Some((index, Arc::clone(&member.present.as_ref()?.opened))))
         .collect();
     let answers = answers.clone();
     setup.runtime.spawn(async move {
@@ -56,7 +57,7 @@ pub(super) fn triggers(
     let mut oids: Vec<u32> = found.map(|table| table.members[member].oid).collect();
     oids.sort_unstable();
     oids.dedup();
-    let (opened, answers) = (present.opened.clone(), answers.clone());
+    let (opened, answers) = (Arc::clone(&present.opened), answers.clone());
     setup.runtime.spawn(async move {
         if let Ok(names) = ask_for_triggers(&opened, &oids).await {
             let _ = answers.send(Answer::Triggers(member, names));

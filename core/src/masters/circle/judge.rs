@@ -180,7 +180,7 @@ impl<'a> Judge<'a> {
             if self.setup.stop.is_stopping() {
                 return Ok(Ended::Stopped);
             }
-            while let Ok((member, news)) = arrived.try_recv() {
+            if let Ok((member, news)) = arrived.try_recv() {
                 present[member] = Some(news);
                 return Ok(Ended::Arrived);
             }

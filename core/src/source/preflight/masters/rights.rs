@@ -105,7 +105,7 @@ pub(super) async fn sequences(
                 found.push(error("set for sequences = \"max\"").fix(format!(
                     "GRANT SELECT, UPDATE ON SEQUENCE {} TO {to};",
                     quote_table(&name)
-                )))
+                )));
             }
             _ => {}
         }
