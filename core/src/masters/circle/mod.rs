@@ -1,6 +1,6 @@
 //! A circle: the sources of one sync, and the one who judges between them.
 //!
-//! Each sync of several sources has a thread of its own, [`Judge`](judge), which holds the
+//! Each sync of several sources has a thread of its own, the judge, which holds the
 //! [`Reconciler`](crate::reconcile::Reconciler) and does in turn: take in what the intakes have read,
 //! judge it ([round](crate::reconcile::Round)), store that, and give the appliers what is to be
 //! written. Nothing waits for a batch to fill: a round begins as soon as there is nothing more to
