@@ -22,6 +22,8 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(50);
 /// How long a source may take to say where it stands, before it is asked again.
 const SOURCE_PATIENCE: Duration = Duration::from_secs(5);
+/// Less than this is no chance to answer.
+const SOURCE_LEAST: Duration = Duration::from_millis(500);
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -134,7 +136,8 @@ impl Wait<'_> {
         let mut away: BTreeMap<String, String> = BTreeMap::new();
         let mut is_first = true;
         loop {
-            if is_first || !away.is_empty() {
+            // The last word on a source stands: one asked at the end could not answer in time.
+            if is_first || (!away.is_empty() && Instant::now() < self.deadline) {
                 let asked = away.keys().cloned().collect();
                 away = self.mark(asked, &mut marks)?;
                 is_first = false;
@@ -167,7 +170,7 @@ impl Wait<'_> {
         let request = Request::Marks {
             sync: self.sync.to_owned(),
             sources,
-            patience: left.min(SOURCE_PATIENCE),
+            patience: left.clamp(SOURCE_LEAST, SOURCE_PATIENCE),
         };
         match ask(self.state_dir, &request)? {
             Answer::Marks(found) => {
