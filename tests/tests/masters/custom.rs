@@ -1,9 +1,12 @@
 //! Conflicts that a Lua function decides.
 
 use std::fs;
+use std::time::Duration;
 
 use super::conflicts;
-use tahr_tests::Masters;
+use tahr_tests::{Masters, eventually};
+
+const SOON: Duration = Duration::from_secs(20);
 
 const BIDS: &str =
     "CREATE TABLE bids (id int PRIMARY KEY, bid int, who text, hits int NOT NULL DEFAULT 0);
@@ -102,11 +105,14 @@ async fn pauses_at(lua: &str, line: &str, word: &str) {
             ),
         ])
         .await;
-    let status = masters.await_state("s", "paused").await.to_string();
-    assert!(
-        status.contains(line) && status.contains(word),
-        "{line} and {word} are not in {status}"
-    );
+    // Until it has judged, a person's pause is still shown.
+    eventually(SOON, format!("it pauses at {line}, {word}"), async || {
+        let status = masters.status("s")?;
+        let said = status.to_string();
+        let is_it = status["state"] == "paused" && said.contains(line) && said.contains(word);
+        is_it.then_some(()).ok_or(said)
+    })
+    .await;
     for (place, own) in [(0, "a"), (1, "b"), (2, "nobody")] {
         let found = masters[place]
             .value("SELECT who FROM bids WHERE id = 1")

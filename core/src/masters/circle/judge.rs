@@ -301,9 +301,10 @@ impl<'a> Judge<'a> {
         if let Some(catching_up) = &self.catching_up {
             let marks = catching_up.marks.as_ref();
             let is_there = marks.is_some_and(|marks| {
-                marks
-                    .iter()
-                    .all(|&(member, mark)| self.members[member].reached >= mark)
+                // More than a round takes is not waited for: it could not be taken in.
+                marks.iter().all(|&(member, mark)| {
+                    self.members[member].reached >= mark || !is_listened(&self.reconciler, member)
+                })
             });
             if is_there || Instant::now() >= catching_up.until {
                 self.catching_up = None;
