@@ -23,20 +23,16 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    masters::{
-        Tables, Wishes,
-        apply::{Event, Order},
-        intake::Seen,
-    },
-    reconcile::{Parked, Reconciler, Round, State, Transaction},
+    masters::{Tables, Wishes, apply::Event, intake::Seen},
+    reconcile::{Parked, Reconciler, State},
 };
 
 /// Keys that a window takes before a round is due, however much more there is to read.
 const WINDOW: usize = 50_000;
 /// A member's cut that has nothing to judge is stored after this much of its log, or this long, so
 /// that the source needs to keep less.
-const ADVANCE_BYTES: u64 = 16 << 20;
-const ADVANCE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const ADVANCE_BYTES: u64 = 16 << 20;
+pub(super) const ADVANCE_AFTER: Duration = Duration::from_secs(60);
 /// How often it looks around when nothing happens.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -72,22 +68,22 @@ pub(super) struct Judge<'a> {
     pub(super) memory: Memory,
     /// Members that are not what they were.
     pub(super) changed: Vec<Changed>,
-    orders: mpsc::UnboundedSender<Event>,
-    events: mpsc::UnboundedReceiver<Event>,
+    pub(super) orders: mpsc::UnboundedSender<Event>,
+    pub(super) events: mpsc::UnboundedReceiver<Event>,
     pub(super) gathering: Option<Gathering>,
-    books: Books,
-    drawing: Option<Drawing>,
-    asked: mpsc::UnboundedSender<Answer>,
-    answers: mpsc::UnboundedReceiver<Answer>,
+    pub(super) books: Books,
+    pub(super) drawing: Option<Drawing>,
+    pub(super) asked: mpsc::UnboundedSender<Answer>,
+    pub(super) answers: mpsc::UnboundedReceiver<Answer>,
     /// After a pause: what is to be read before anything is judged, so that changes which were made
     /// side by side meet.
     catching_up: Option<CatchingUp>,
-    begun: Instant,
+    pub(super) begun: Instant,
     /// Whether something came in since the last round.
     pub(super) has_news: bool,
-    wishes: Wishes,
+    pub(super) wishes: Wishes,
     /// Whether cuts are to be stored however little they move, since somebody waits for that.
-    is_asked: bool,
+    pub(super) is_asked: bool,
 }
 
 impl<'a> Judge<'a> {
@@ -231,7 +227,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether anything is taken in at all: not while a person, or a conflict, has paused it.
-    fn is_judging(&self) -> bool {
+    pub(super) fn is_judging(&self) -> bool {
         !self.setup.handle.is_paused() && self.reconciler.state().paused.is_none()
     }
 
@@ -272,26 +268,6 @@ impl<'a> Judge<'a> {
                 self.rejoin(member)?;
             }
             self.has_news = true;
-        }
-        Ok(())
-    }
-
-    /// Takes in everything that waits, up to what one round may hold.
-    fn take_in(&mut self) -> Result<(), Trouble> {
-        while let Ok(event) = self.events.try_recv() {
-            self.hear(event)?;
-        }
-        if !self.is_judging() {
-            return Ok(());
-        }
-        for member in 0..self.members.len() {
-            while is_listened(&self.reconciler, member) {
-                let Some(Ok(seen)) = self.members[member].seen().map(mpsc::Receiver::try_recv)
-                else {
-                    break;
-                };
-                self.see(member, Some(seen))?;
-            }
         }
         Ok(())
     }
@@ -338,222 +314,11 @@ impl<'a> Judge<'a> {
             (is_meeting, is_beginning),
         );
     }
-
-    fn hear(&mut self, event: Event) -> Result<(), Trouble> {
-        match event {
-            Event::Ready {
-                member,
-                fires_triggers,
-            } => {
-                let member = &mut self.members[member];
-                member.is_ready = true;
-                member.fault = None;
-                if fires_triggers {
-                    tracing::warn!(
-                        source = member.source,
-                        "applied rows fire this source's triggers: its role may not set \
-                         session_replication_role"
-                    );
-                }
-                self.has_news = true;
-                if self.drawing.is_none() {
-                    self.drawing = Drawing::begin(self.setup, &self.members, &self.tables);
-                }
-            }
-            Event::Away { member, fault } => {
-                let member = &mut self.members[member];
-                if member.is_ready || member.fault.is_none() {
-                    tracing::warn!(
-                        source = member.source,
-                        hint = fault.hint,
-                        "source can't be written to: {}",
-                        fault.message
-                    );
-                }
-                member.is_ready = false;
-                member.fault = Some(fault);
-            }
-            Event::Applied {
-                member, rows, left, ..
-            } => {
-                let member = &mut self.members[member];
-                member.rows_out += rows;
-                if left > 0 {
-                    tracing::debug!(source = member.source, left, "rows were left out");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn see(&mut self, member: usize, seen: Option<Seen>) -> Result<(), Trouble> {
-        let source = &self.members[member].source;
-        match seen {
-            Some(Seen::Transactions(transactions)) => {
-                for transaction in transactions {
-                    self.observe(member, transaction)?;
-                }
-            }
-            Some(Seen::Reached(lsn)) => {
-                let seat = &mut self.members[member];
-                seat.reached = seat.reached.max(lsn);
-                self.reconciler.read_to(member, seat.reached);
-                self.has_news |= self.reconciler.waiting() > 0;
-            }
-            Some(Seen::Reshaped { table, message }) => {
-                return Err(Trouble::new(
-                    format!("table {table} has changed on source \"{source}\": {message}"),
-                    "change it alike on all sources of the sync, then: tahr reload, or tahr resume",
-                ));
-            }
-            Some(Seen::Gap(message)) => {
-                return Err(Trouble::new(
-                    format!("source \"{source}\": {message}"),
-                    "the sources have to meet again: `tahr drop SYNC`, then `tahr run` with \
-                     initial = \"merge\" or \"first_source\"",
-                ));
-            }
-            // Its intake ended: by itself only when the source's log did.
-            None => {
-                return Err(
-                    Trouble::new(format!("source \"{source}\" is read no more"), "").passing(),
-                );
-            }
-        }
-        Ok(())
-    }
-
-    fn observe(&mut self, member: usize, transaction: Transaction) -> Result<(), Trouble> {
-        let end = transaction.end;
-        let is_own = transaction.marker.is_some();
-        let rows = transaction.changes.len() as u64;
-        let seat = &mut self.members[member];
-        seat.reached = seat.reached.max(end);
-        if !is_own {
-            seat.rows_in += rows;
-            self.books.seen(&seat.source, rows);
-        }
-        if self.reconciler.observe(member, transaction).is_err() {
-            tracing::error!(sync = %self.setup.name, source = seat.source,
-                "source is parked: it shows an apply that this engine did not send");
-            let record = self.reconciler.park(member);
-            self.keep(&record)?;
-        }
-        self.has_news = true;
-        Ok(())
-    }
-
-    /// Judges what came in.
-    fn round(&mut self) -> Result<(), Trouble> {
-        let begun = Instant::now();
-        self.has_news = false;
-        let reachable: Vec<bool> = self.members.iter().map(|member| member.is_ready).collect();
-        let round = self.reconciler.round(&reachable);
-        self.carry_out(round, begun)
-    }
-
-    /// Stores a round, and then acts on it.
-    pub(super) fn carry_out(&mut self, round: Round, begun: Instant) -> Result<(), Trouble> {
-        if round.record.is_empty() {
-            return Ok(());
-        }
-        self.keep(&round.record)?;
-        for &(member, cut) in &round.record.cuts {
-            self.members[member].stored(cut);
-        }
-        let begun_applies: Vec<usize> = (round.record.begun.iter())
-            .map(|(member, ..)| *member)
-            .collect();
-        for member in begun_applies {
-            self.send(member);
-        }
-        let flights = round.record.begun.iter();
-        let flights =
-            flights.filter_map(|&(member, ..)| Some((member, self.reconciler.flight(member)?)));
-        self.books.write(&round, flights, begun);
-        for (member, parked) in &round.record.parked {
-            if let Some(Parked::Effects(effects)) = parked {
-                let seat = (*member, &self.members[*member]);
-                asking::triggers(self.setup, seat, &self.tables, effects, &self.asked);
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores what a step changed.
-    pub(super) fn keep(&mut self, record: &crate::reconcile::Record) -> Result<(), Trouble> {
-        if record.is_empty() {
-            return Ok(());
-        }
-        self.memory.append(record, self.reconciler.state())
-    }
-
-    /// Gives the applier of a member what is in flight there.
-    fn send(&mut self, member: usize) {
-        let (Some(flight), Some(applier)) = (
-            self.reconciler.flight(member),
-            &self.members[member].applier,
-        ) else {
-            return;
-        };
-        let rows: Vec<_> = (flight.rows.iter())
-            .map(|(key, version)| (key.clone(), version.clone()))
-            .collect();
-        let origins = match self.setup.further[member] {
-            true => rows
-                .iter()
-                .map(|(key, version)| {
-                    (
-                        key.clone(),
-                        self.reconciler.rules().outgoing(version, member),
-                    )
-                })
-                .collect(),
-            false => Vec::new(),
-        };
-        applier.send(Order {
-            sequence: flight.sequence,
-            rows,
-            origins,
-        });
-    }
-
-    /// Moves cuts of members that have nothing to judge, so that their sources keep less.
-    fn advance(&mut self) -> Result<(), Trouble> {
-        let is_asked = std::mem::take(&mut self.is_asked);
-        for member in 0..self.members.len() {
-            let (seat, state) = (&mut self.members[member], self.reconciler.state());
-            let behind = seat.reached.bytes_since(state.cuts[member]);
-            if state.parked[member] == Some(Parked::Resync) {
-                // It is copied anew some day, from a later moment.
-                seat.stored(seat.reached);
-                continue;
-            }
-            let is_due =
-                is_asked || behind >= ADVANCE_BYTES || seat.advanced.elapsed() >= ADVANCE_AFTER;
-            let is_idle = self.reconciler.window_len(member) == 0;
-            if behind == 0 || !is_due || !is_idle || self.setup.handle.is_paused() {
-                continue;
-            }
-            seat.advanced = Instant::now();
-            let end = seat.reached;
-            let nothing = Transaction {
-                end,
-                time: 0,
-                marker: None,
-                changes: Vec::new(),
-            };
-            if self.reconciler.observe(member, nothing).is_ok() {
-                self.has_news = true;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Whether more of this member is taken in before the next round: always while its marker is
 /// awaited, since without it there is none for it.
-fn is_listened(reconciler: &Reconciler, member: usize) -> bool {
+pub(super) fn is_listened(reconciler: &Reconciler, member: usize) -> bool {
     reconciler.flight(member).is_some() || reconciler.window_len(member) < WINDOW
 }
 

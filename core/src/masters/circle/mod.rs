@@ -14,6 +14,7 @@
 //! [`Circle::arrive`]. The first meeting needs all of them; later those that are here go on
 //! among themselves.
 
+mod acts;
 mod asking;
 mod attempt;
 mod books;
@@ -23,6 +24,7 @@ mod gathering;
 mod judge;
 mod member;
 mod memory;
+mod senses;
 mod show;
 mod strategy;
 mod trouble;
