@@ -55,9 +55,15 @@ impl Drawing {
         let is_done = Arc::new(AtomicBool::new(mode == Sequences::Leave));
         let done = Arc::clone(&is_done);
         let task = async move {
+            let mut told = String::new();
             while let Err(error) = attend(mode, (&engine, &sync), &tables, &members, &done).await {
-                tracing::error!(sync, hint = error.hint_text(), retry_in = ?AGAIN,
-                    "the sequences can't be looked after: {}", error.message);
+                if error.message != told {
+                    tracing::error!(sync, hint = error.hint_text(), retry_in = ?AGAIN,
+                        "the sequences can't be looked after: {}", error.message);
+                    told.clone_from(&error.message);
+                }
+                // It was said; the sync is of use without.
+                done.store(true, Ordering::Relaxed);
                 tokio::time::sleep(AGAIN).await;
             }
         };
@@ -65,7 +71,7 @@ impl Drawing {
         Some(Self { task, is_done })
     }
 
-    /// Whether the sequences are as they shall be.
+    /// Whether the sequences are as they shall be, or it was said why not.
     pub(super) fn is_done(&self) -> bool {
         self.is_done.load(Ordering::Relaxed)
     }
