@@ -12,7 +12,7 @@ use crate::{
         self, Tables,
         chronicle::{ConflictLog, Entry, History, Moment, RoundEntry, Scene},
     },
-    reconcile::{Effect, EffectKind, Flight, Round, SourceId},
+    reconcile::{Effect, EffectKind, Flight, Round, SourceId, TableId},
 };
 
 /// The counts of a circle since it began, and its log of conflicts and rounds.
@@ -62,6 +62,15 @@ impl Books {
             Some(sum) => *sum += rows,
             None => drop(self.rows_in.insert(source.to_owned(), rows)),
         }
+    }
+
+    /// A table's name, as people know it.
+    pub(super) fn table(&self, id: TableId) -> String {
+        let table = self.tables.get(id);
+        table.map_or_else(
+            || format!("table number {}", id.0),
+            |table| table.name.to_string(),
+        )
     }
 
     pub(super) const fn rounds(&self) -> u64 {

@@ -55,7 +55,10 @@ pub(super) fn show(
         });
     }
     handle.update(|status| {
-        let paused = state.paused.as_ref().map(|pause| pause.reason.clone());
+        let paused = state.paused.as_ref().map(|pause| {
+            let table = books.table(pause.key.table);
+            format!("conflict in {table}: {}", pause.reason)
+        });
         let by = match handle.is_paused() {
             true => Some(BY_PERSON.to_owned()),
             false => paused,
