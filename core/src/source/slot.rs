@@ -102,8 +102,28 @@ impl Slot {
             quote_literal(name)
         );
         let work = async { client.query_one(&sql, &[]).await.map_err(failed) };
-        let row = watched(&monitor, pid, &what, timeout, waiting, work).await?;
-        lsn(row.get(0))
+        match watched(&monitor, pid, &what, timeout, waiting, work).await {
+            Ok(row) => lsn(row.get(0)),
+            Err(error) => {
+                Self::forgotten(&monitor, name, pid).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the server has removed the slot that its process `pid` did not complete, which it
+    /// does only after it has told the error.
+    async fn forgotten(client: &Client, name: &str, pid: i32) -> Result<(), SourceError> {
+        let start = Instant::now();
+        while start.elapsed() < FORGETTING {
+            match Self::find(client, name).await? {
+                Some(slot) if slot.active_pid == Some(pid) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// Drops the slot `name`; says whether there was one. One that is in use is waited for until
@@ -155,6 +175,9 @@ impl Slot {
         )
     }
 }
+
+/// How long the server may take to remove a slot that it did not complete.
+const FORGETTING: Duration = Duration::from_secs(10);
 
 /// Explains why a slot was not created.
 pub(super) fn creation_failed(what: &str, error: &tokio_postgres::Error) -> SourceError {
