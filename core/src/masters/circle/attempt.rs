@@ -1,12 +1,13 @@
 //! From what is stored to the next trouble, again and again.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::LazyCell, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Present, Setup,
     judge::{Ended, Judge},
+    memory::has_met,
     trouble::Trouble,
 };
 use crate::masters::{State, Tables};
@@ -77,8 +78,8 @@ impl Rounds {
 
     /// Waits for members until an attempt makes sense.
     async fn gather(&mut self, begun: Instant) {
-        let folder = &self.setup.folder;
-        let has_met = super::memory::has_met(folder);
+        // Reads the whole state, so it is asked only where somebody is missing.
+        let has_met = LazyCell::new(|| has_met(&self.setup.folder));
         loop {
             while let Ok((member, present)) = self.arrived.try_recv() {
                 self.present[member] = Some(present);
@@ -88,7 +89,7 @@ impl Rounds {
                 .map(|(_, name)| name.as_str())
                 .collect();
             let some = missing.len() < self.present.len();
-            let is_over = has_met && some && begun.elapsed() >= GATHERING;
+            let is_over = some && begun.elapsed() >= GATHERING && *has_met;
             if missing.is_empty() || is_over || self.setup.stop.is_stopping() {
                 return;
             }

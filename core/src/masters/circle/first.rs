@@ -1,5 +1,7 @@
 //! How a circle begins that has nothing to go on from, and how members meet.
 
+use std::sync::Arc;
+
 use tahr_plugin_api::Lsn;
 
 use super::{
@@ -62,7 +64,7 @@ impl Judge<'_> {
             })
             .collect();
         let failed = |error| gathering::trouble(&error);
-        let tables = std::sync::Arc::clone(&self.tables);
+        let tables = Arc::clone(&self.tables);
         let opened = meeting::Meeting::open(&sources, tables, &gathering::waiting);
         let mut meeting = opened.await.map_err(failed)?;
         match meeting::require_equal(&mut meeting).await.map_err(failed)? {
@@ -212,14 +214,12 @@ impl Judge<'_> {
         self.reconciler.begin_meeting(&who, precedence);
         self.gathering = Some(Gathering::begin(
             sources,
-            std::sync::Arc::clone(&self.tables),
+            Arc::clone(&self.tables),
             self.setup.handle.clone(),
             &self.setup.runtime,
         ));
     }
-}
 
-impl Judge<'_> {
     /// A reconciler that goes on from `state`.
     pub(super) fn go_on_from(&mut self, state: State) -> Result<(), Trouble> {
         self.reconciler = Reconciler::new(self.reconciler.rules().clone(), state);

@@ -143,13 +143,8 @@ impl Memory {
     /// Stores a whole state.
     pub(super) fn begin(&mut self, state: &State, met: bool) -> Result<(), Trouble> {
         self.met = met;
-        let kept = Kept {
-            membership: self.membership.clone(),
-            state: state.clone(),
-            met,
-        };
         self.store
-            .begin(&kept)
+            .begin_with(&self.membership, state, met)
             .map_err(|error| Trouble::of_store(&error))
     }
 
