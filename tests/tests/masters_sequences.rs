@@ -280,6 +280,20 @@ async fn restoring_brings_back_increments_and_goes_on_beyond_what_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_in_which_nothing_was_noted_yet_goes_too() {
+    let sources = Sources::new(2, TABLES).await;
+    sources.set(Sequences::Interleave, 2).await.unwrap();
+    let database = &sources.databases[0];
+    // As an engine leaves it that ends right after making the table.
+    database.execute("DELETE FROM tahr.sequence").await;
+    let url = member("x", database.url()).url;
+    let client = url.connect_source("tests").await.unwrap();
+    assert_eq!(restore(&client, "e", "s").await.unwrap(), 0);
+    let gone = "SELECT to_regclass('tahr.sequence') IS NULL";
+    assert_eq!(database.value(gone).await, "t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leaving_sequences_alone_restores_them_and_else_does_nothing() {
     let sources = Sources::new(2, TABLES).await;
     let before = sources.state().await;

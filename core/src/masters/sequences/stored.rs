@@ -143,7 +143,8 @@ pub async fn restore(client: &Client, engine: &str, sync: &str) -> Result<usize,
         }
         count += usize::from(restored?);
     }
-    if !kept.is_empty() {
+    // It may be empty from the start: an engine that ended after making it had noted nothing yet.
+    if exists(client).await? {
         let sql = "DO $$ BEGIN IF NOT EXISTS (SELECT FROM tahr.sequence) THEN \
                    DROP TABLE tahr.sequence; END IF; END $$";
         let dropped = client.batch_execute(sql).await;
