@@ -78,7 +78,7 @@ impl Packer {
     /// What was packed; begins anew.
     pub fn take(&mut self) -> Blob {
         self.has_unchanged = false;
-        let packed = Blob::from(bytes::Bytes::copy_from_slice(&self.bytes));
+        let packed = Blob::from(&self.bytes);
         self.bytes.clear();
         packed
     }

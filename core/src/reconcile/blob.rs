@@ -1,45 +1,98 @@
 //! Bytes that cost nothing to copy: a key or a row as its source's reader packed it.
 
-use std::fmt;
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
-use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// Shared bytes, opaque to reconciling. In JSON they are hexadecimal text.
-///
-/// A blob cut out of a larger buffer keeps all of that buffer in memory for as long as its key is
-/// unsettled, so whoever feeds changes copies what should live longer than its batch.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Blob(pub Bytes);
+/// Bytes that are kept in place: most keys, which are compared all the time.
+const SHORT: usize = 22;
+
+/// Bytes, opaque to reconciling: short ones in place, long ones shared. In JSON they are
+/// hexadecimal text.
+#[derive(Clone)]
+pub struct Blob(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Short(u8, [u8; SHORT]),
+    Shared(Arc<[u8]>),
+}
 
 impl AsRef<[u8]> for Blob {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Repr::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Repr::Shared(bytes) => bytes,
+        }
     }
 }
 
-impl<T: Into<Bytes>> From<T> for Blob {
-    fn from(bytes: T) -> Self {
-        Self(bytes.into())
+impl<T: AsRef<[u8]> + ?Sized> From<&T> for Blob {
+    fn from(bytes: &T) -> Self {
+        let bytes = bytes.as_ref();
+        let mut short = [0; SHORT];
+        match short.get_mut(..bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                Self(Repr::Short(bytes.len() as u8, short))
+            }
+            None => Self(Repr::Shared(bytes.into())),
+        }
+    }
+}
+
+impl Default for Blob {
+    fn default() -> Self {
+        Self::from(b"")
+    }
+}
+
+impl PartialEq for Blob {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for Blob {}
+
+impl PartialOrd for Blob {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Blob {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_ref().cmp(other.as_ref())
+    }
+}
+
+impl Hash for Blob {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
     }
 }
 
 /// Only the length: the bytes may be a user's, and no message shows those.
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        write!(f, "{} bytes", self.as_ref().len())
     }
 }
 
 impl Serialize for Blob {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            return serializer.serialize_bytes(&self.0);
+            return serializer.serialize_bytes(self.as_ref());
         }
         let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
-        let text: String = self
-            .0
-            .iter()
+        let bytes = self.as_ref().iter();
+        let text: String = bytes
             .flat_map(|b| [digit(b >> 4), digit(b & 15)])
             .collect();
         serializer.serialize_str(&text)
@@ -51,7 +104,7 @@ impl<'de> Deserialize<'de> for Blob {
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(BlobVisitor)
         } else {
-            deserializer.deserialize_byte_buf(BlobVisitor)
+            deserializer.deserialize_bytes(BlobVisitor)
         }
     }
 }
@@ -66,7 +119,7 @@ impl de::Visitor<'_> for BlobVisitor {
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Blob, E> {
-        Ok(Blob(Bytes::copy_from_slice(bytes)))
+        Ok(Blob::from(bytes))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Blob, E> {
@@ -77,7 +130,7 @@ impl de::Visitor<'_> for BlobVisitor {
         };
         let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
         bytes
-            .map(Self::Value::from)
+            .map(|bytes| Blob::from(&bytes))
             .ok_or_else(|| E::custom("not hexadecimal text"))
     }
 }

@@ -6,8 +6,9 @@ use super::{
     Candidate, Conflict, Key, Mutation, Origin, Pause, Quarrel, Row, Rules, Version, Winner,
     judge::{Judge, merged},
     meeting::Meeting,
+    case::Verdict,
     sight::Sight,
-    verdicts::{Verdict, Verdicts},
+    verdicts::Verdicts,
 };
 
 /// Who is right where members hold different rows when they meet.
@@ -39,30 +40,22 @@ pub struct Difference {
     pub rows: Vec<Option<Held>>,
 }
 
-impl Verdict {
-    /// The member whose change it is, or one of them.
-    pub(super) fn from(&self) -> usize {
-        match self {
-            Self::Winner(version) | Self::Met(version, _) => version.from,
-            Self::Apart(versions) => versions.first().map_or(0, |version| version.from),
-        }
-    }
-}
-
 impl Verdicts {
     /// Settles the differences that wait, when that is possible now.
     ///
     /// # Errors
     ///
     /// The reason to pause: then nothing of the round happens, and they go on waiting.
-    pub(super) fn meet(&mut self, sight: &Sight<'_>, meeting: &Meeting) -> Result<bool, Pause> {
+    pub(super) fn meet(&mut self, sight: &mut Sight<'_>, meeting: &Meeting) -> Result<bool, Pause> {
         if !meeting.is_ready() && !sight.rules.breaks(Mutation::MeetUnread) {
             return Ok(false);
         }
         let judge = Judge::of_meeting(sight.rules);
         for difference in &meeting.waiting {
             let key = &difference.key;
-            let judged = self.keys.get(key).map(|verdict| 1 << verdict.from());
+            let case = sight.cases.get(key);
+            let verdict = case.and_then(|case| case.verdict.as_ref());
+            let judged = verdict.map(|verdict| 1 << verdict.from());
             let touched = match judged {
                 _ if sight.rules.breaks(Mutation::MeetTouched) => None,
                 None => meeting.touched(key),
@@ -110,7 +103,7 @@ impl Verdicts {
 
     fn differ(
         &mut self,
-        sight: &Sight<'_>,
+        sight: &mut Sight<'_>,
         judge: &Judge<'_>,
         meeting: &Meeting,
         difference: &Difference,
@@ -161,7 +154,7 @@ impl Verdicts {
             others.filter(|(_, held)| held.as_ref().map(|held| &held.row) != version.row.as_ref());
         let owed = others.fold(0, |owed, (&member, _)| owed | 1 << member);
         if owed != 0 {
-            self.keys.insert(key.clone(), Verdict::Met(version, owed));
+            sight.case(key).verdict = Some(Verdict::Met(Box::new(version), owed));
         }
         Ok(())
     }

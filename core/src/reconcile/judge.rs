@@ -18,13 +18,9 @@ pub(super) struct Judge<'a> {
 impl<'a> Judge<'a> {
     pub(super) fn new(sight: &Sight<'a>) -> Self {
         let mut newest = vec![None; sight.taking.len()];
-        for candidate in sight
-            .contests
-            .values()
-            .flat_map(|contest| &contest.candidates)
-        {
-            let newest = &mut newest[candidate.version.from];
-            *newest = (*newest).max(Some(candidate.version.origin.time));
+        for claim in sight.cases.values().flat_map(|case| &case.claims) {
+            let newest = &mut newest[claim.version.from];
+            *newest = (*newest).max(Some(claim.version.origin.time));
         }
         Self {
             rules: sight.rules,

@@ -32,7 +32,7 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Change, Difference, Key, Mutation, Op, Parked, Precedence, Reconciler, Record, State, TableId,
-    verdicts::Verdicts, window::Window,
+    sight::Sight, window::Window,
 };
 
 /// A meeting under way.
@@ -55,11 +55,6 @@ pub(super) struct Meeting {
 /// Everybody: touched before the meeting began.
 const ALL: u64 = u64::MAX;
 
-fn hash(key: &Key) -> u64 {
-    let row = key.row.as_ref().map_or(&[][..], AsRef::as_ref);
-    xxhash_rust::xxh3::xxh3_64_with_seed(row, u64::from(key.table.0))
-}
-
 impl Meeting {
     fn new(who: &[usize], precedence: Precedence, state: &State, windows: &[Window]) -> Self {
         let mut meeting = Self {
@@ -73,7 +68,7 @@ impl Meeting {
         };
         for (key, entry) in &state.entries {
             if !key.is_whole() {
-                meeting.touched.insert(hash(key), ALL);
+                meeting.touched.insert(key.hash(), ALL);
             } else if who.iter().any(|&member| entry.owes(member)) {
                 // Who isn't owed it has emptied its table, or came back from a copy that had.
                 meeting.emptied.insert(key.table);
@@ -92,7 +87,7 @@ impl Meeting {
     }
 
     fn touch(&mut self, key: &Key, source: usize) {
-        *self.touched.entry(hash(key)).or_default() |= 1 << source;
+        *self.touched.entry(key.hash()).or_default() |= 1 << source;
     }
 
     /// Takes note of a change in a source's stream that isn't an apply's.
@@ -121,7 +116,7 @@ impl Meeting {
 
     /// The members that have touched a key, a bit each, if any have.
     pub(super) fn touched(&self, key: &Key) -> Option<u64> {
-        self.touched.get(&hash(key)).copied()
+        self.touched.get(&key.hash()).copied()
     }
 
     /// Whether the key's table was emptied.
@@ -130,8 +125,11 @@ impl Meeting {
     }
 
     /// Takes note of what a round has judged; the differences that waited are among it.
-    pub(super) fn judged(&mut self, verdicts: &Verdicts, is_ready: bool) {
-        for (key, verdict) in &verdicts.keys {
+    pub(super) fn judged(&mut self, sight: &Sight<'_>, is_ready: bool) {
+        for (key, case) in &sight.cases {
+            let Some(verdict) = &case.verdict else {
+                continue;
+            };
             if key.is_whole() {
                 self.emptied.insert(key.table);
             } else {

@@ -105,7 +105,9 @@
 //!    [ends](Reconciler::end_meeting) it.
 
 mod blob;
+mod case;
 mod difference;
+mod flight;
 mod judge;
 mod key;
 mod meeting;
@@ -130,14 +132,15 @@ mod window;
 
 pub use blob::Blob;
 pub use difference::{Difference, Held, Precedence};
-pub use key::{Key, TableId};
+pub use flight::Flight;
+pub use key::{Key, KeyMap, KeySet, TableId};
 pub(crate) use mutation::Mutation;
 pub use reconciler::{NotMet, Reconciler};
 pub use record::Record;
 pub use resolver::{Answer, Candidate, Quarrel, Resolver};
 pub use round::{Conflict, Effect, EffectKind, Round, Winner};
 pub use rules::{Limits, Rules, Strategy, TriggerEffects};
-pub use state::{Entry, Flight, Parked, Pause, State};
+pub use state::{Entry, Parked, Pause, State};
 pub use transaction::{Change, Holder, Left, Marker, Op, Transaction};
 pub use version::{Origin, Row, SourceId, Version};
 pub use window::UnknownMarker;

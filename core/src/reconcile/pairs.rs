@@ -1,25 +1,22 @@
 //! Maps with keys of several fields, stored as lists of pairs: JSON's own maps have text keys only.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub(super) fn serialize<K, V, S>(map: &BTreeMap<K, V>, serializer: S) -> Result<S::Ok, S::Error>
+use super::{Key, key::KeyMap};
+
+pub(super) fn serialize<V, S>(map: &KeyMap<V>, serializer: S) -> Result<S::Ok, S::Error>
 where
-    K: Serialize,
     V: Serialize,
     S: Serializer,
 {
     serializer.collect_seq(map)
 }
 
-pub(super) fn deserialize<'de, K, V, D>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+pub(super) fn deserialize<'de, V, D>(deserializer: D) -> Result<KeyMap<V>, D::Error>
 where
-    K: Deserialize<'de> + Ord,
     V: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    Ok(Vec::<(K, V)>::deserialize(deserializer)?
-        .into_iter()
-        .collect())
+    let pairs = Vec::<(Key, V)>::deserialize(deserializer)?;
+    Ok(pairs.into_iter().collect())
 }

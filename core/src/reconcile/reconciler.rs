@@ -1,10 +1,17 @@
 //! The reconciler: what the engine talks to.
 
+use std::sync::Arc;
+
 use tahr_plugin_api::Lsn;
 
 use super::{
-    Flight, Mutation, Parked, Record, Round, Rules, State, Transaction, UnknownMarker,
-    meeting::Meeting, settle::settle, sight::Sight, verdicts::Verdicts, window::Window,
+    Effect, Flight, Mutation, Parked, Pause, Record, Round, Rules, State, Transaction,
+    UnknownMarker,
+    meeting::Meeting,
+    settle::settle,
+    sight::{Sight, own_changes},
+    verdicts::Verdicts,
+    window::Window,
 };
 
 /// Reconciles the sources of one sync. It does nothing by itself: transactions go in, rounds come
@@ -99,6 +106,13 @@ impl Reconciler {
             meeting.read_to(source, next.end);
         }
         let flight = self.state.flights[source].as_ref();
+        let unplanned = flight
+            .filter(|_| self.rules.breaks(Mutation::OwnIsLocal))
+            .map(|flight| Flight {
+                sequence: flight.sequence,
+                rows: Arc::default(),
+            });
+        let flight = unplanned.as_ref().or(flight);
         self.windows[source].push(source, self.rules.members[source], flight, next)
     }
 
@@ -136,22 +150,14 @@ impl Reconciler {
         if state.paused.is_some() {
             return Round::default();
         }
-        let mut sight = Sight::new(rules, state, windows);
-        let refused: Vec<usize> = sight.refused.iter().map(|(source, ..)| *source).collect();
-        let judged = Verdicts::new(&mut sight).and_then(|mut verdicts| {
-            let met = match meeting {
-                Some(meeting) => verdicts.meet(&sight, meeting)?,
-                None => false,
-            };
-            Ok((verdicts, met))
-        });
-        let verdicts = match judged {
-            Ok((verdicts, met)) => {
-                if let Some(meeting) = meeting {
-                    meeting.judged(&verdicts, met);
-                }
-                verdicts
-            }
+        let judged = judge(rules, state, windows, meeting.as_mut(), reachable);
+        let Judged {
+            mut round,
+            taking,
+            parking,
+            refused,
+        } = match judged {
+            Ok(judged) => judged,
             Err(pause) => {
                 let record = Record {
                     paused: Some(Some(pause)),
@@ -164,10 +170,6 @@ impl Reconciler {
                 };
             }
         };
-        let mut round = settle(&sight, verdicts, reachable);
-        let Sight {
-            taking, parking, ..
-        } = sight;
         for (source, window) in windows.iter_mut().enumerate() {
             if taking[source] {
                 let window = std::mem::take(window);
@@ -279,4 +281,39 @@ impl Reconciler {
         self.state.replay(&record);
         record
     }
+}
+
+/// What was judged, with nothing changed yet.
+struct Judged {
+    round: Round,
+    /// Members that take part.
+    taking: Vec<bool>,
+    /// Members whose applies did what may not be.
+    parking: Vec<(usize, Vec<Effect>)>,
+    /// Members where a constraint refused a row.
+    refused: Vec<usize>,
+}
+
+fn judge(
+    rules: &Rules,
+    state: &State,
+    windows: &[Window],
+    meeting: Option<&mut Meeting>,
+    reachable: &[bool],
+) -> Result<Judged, Pause> {
+    let own = own_changes(rules, state, windows);
+    let mut sight = Sight::new(rules, state, windows, &own);
+    let refused = sight.refused.iter().map(|(source, ..)| *source).collect();
+    let mut verdicts = Verdicts::new(&mut sight)?;
+    if let Some(meeting) = meeting {
+        let met = verdicts.meet(&mut sight, meeting)?;
+        meeting.judged(&sight, met);
+    }
+    let round = settle(&mut sight, verdicts, reachable);
+    Ok(Judged {
+        round,
+        refused,
+        taking: sight.taking,
+        parking: sight.parking,
+    })
 }

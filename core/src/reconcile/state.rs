@@ -1,14 +1,15 @@
 //! The state: all that reconciling remembers between rounds, and nothing that is settled.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 
-use super::{Effect, Key, Version, pairs};
+use super::{
+    Effect, Flight, Key, Version,
+    key::{KeyMap, KeySet},
+    pairs,
+};
 
 /// What is remembered of an unsettled key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,17 +39,6 @@ impl Entry {
             .find(|(own, _)| *own == source)
             .map_or(&self.version, |(_, v)| v)
     }
-}
-
-/// An apply whose marker has not been seen yet: one transaction, to be sent until the source's
-/// checkpoint row has its number.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flight {
-    /// The apply's number, which its first statement writes.
-    pub sequence: u64,
-    /// What to write, in the order of locking. A whole table is truncated before its rows.
-    #[serde(with = "pairs")]
-    pub rows: BTreeMap<Key, Version>,
 }
 
 /// Why a source takes no part until a person acts.
@@ -81,7 +71,7 @@ pub struct State {
     pub cuts: Vec<Lsn>,
     /// The unsettled keys.
     #[serde(with = "pairs")]
-    pub entries: BTreeMap<Key, Entry>,
+    pub entries: KeyMap<Entry>,
     /// For each member the apply that is on its way.
     pub flights: Vec<Option<Flight>>,
     /// For each member why it takes no part, if so.
@@ -95,7 +85,7 @@ pub struct State {
     pub(super) sent: Vec<Option<Key>>,
     /// For each member the keys it is owed: found in `entries` too, but not as fast.
     #[serde(skip)]
-    pub(super) owed: Vec<BTreeSet<Key>>,
+    pub(super) owed: Vec<KeySet>,
 }
 
 /// A state as it is stored.
@@ -104,7 +94,7 @@ struct Stored {
     sequence: u64,
     cuts: Vec<Lsn>,
     #[serde(with = "pairs")]
-    entries: BTreeMap<Key, Entry>,
+    entries: KeyMap<Entry>,
     flights: Vec<Option<Flight>>,
     parked: Vec<Option<Parked>>,
     paused: Option<Pause>,
@@ -157,7 +147,7 @@ impl State {
             flights: vec![None; n],
             parked: vec![None; n],
             sent: vec![None; n],
-            owed: vec![BTreeSet::new(); n],
+            owed: vec![KeySet::default(); n],
             ..Self::default()
         }
     }
@@ -199,48 +189,54 @@ impl State {
 
     /// Replaces what is remembered of a key.
     pub(super) fn set(&mut self, key: &Key, entry: Option<Entry>) {
-        let before = self.entries.get(key).map_or(0, |entry| entry.owed);
         let after = entry.as_ref().map_or(0, |entry| entry.owed);
+        let before = match entry {
+            Some(entry) => self.entries.insert(key.clone(), entry),
+            None => self.entries.swap_remove(key),
+        };
+        let before = before.map_or(0, |entry| entry.owed);
+        if before == after {
+            return;
+        }
         for (source, owed) in self.owed.iter_mut().enumerate() {
             match (before >> source & 1, after >> source & 1) {
                 (0, 1) => _ = owed.insert(key.clone()),
-                (1, 0) => _ = owed.remove(key),
+                (1, 0) => _ = owed.swap_remove(key),
                 _ => {}
             }
-        }
-        match entry {
-            Some(entry) => _ = self.entries.insert(key.clone(), entry),
-            None => _ = self.entries.remove(key),
         }
     }
 
     /// Puts the next `count` keys that `source` is owed into an apply.
     pub(super) fn begin(&mut self, source: usize, sequence: u64, count: usize) {
         let owed = &self.owed[source];
-        // A key that is left out each time must not hold up those behind it.
-        let from = self.sent[source]
-            .as_ref()
-            .map_or(Bound::Unbounded, Bound::Excluded);
-        let before = self.sent[source]
-            .iter()
-            .flat_map(|last| owed.range(..=last));
-        let next = owed.range((from, Bound::Unbounded)).chain(before);
-        let keys: Vec<&Key> = next.take(count).collect();
-        let last = keys
-            .last()
-            .filter(|_| count < owed.len())
-            .map(|key| Key::clone(key));
+        let mut keys: Vec<&Key> = owed.iter().collect();
+        let is_part = count < keys.len();
+        if is_part {
+            // A key that is left out each time must not hold up those behind it.
+            let sent = self.sent[source].as_ref();
+            let turn = |a: &&Key, b: &&Key| {
+                let later = |key: &Key| sent.is_some_and(|last| key <= last);
+                (later(a), a).cmp(&(later(b), b))
+            };
+            keys.select_nth_unstable_by(count, turn);
+            keys.truncate(count);
+            let last = keys.iter().copied().max_by(|a, b| turn(a, b));
+            self.sent[source] = last.cloned();
+        } else {
+            self.sent[source] = None;
+        }
+        // Mostly they came in order: a sort that knows runs is quick then.
+        keys.sort();
         let row = |key: &Key| {
-            self.entries
-                .get(key)
-                .map(|entry| entry.version_for(source).clone())
+            let entry = self.entries.get(key)?;
+            Some((key.clone(), entry.version_for(source).clone()))
         };
-        let rows = keys
-            .iter()
-            .filter_map(|&key| Some((key.clone(), row(key)?)))
-            .collect();
-        self.flights[source] = Some(Flight { sequence, rows });
-        self.sent[source] = last;
+        let rows = keys.into_iter().filter_map(row).collect();
+        self.flights[source] = Some(Flight {
+            sequence,
+            rows: Arc::new(rows),
+        });
         self.sequence = self.sequence.max(sequence);
     }
 
@@ -252,12 +248,12 @@ impl State {
                 entry.own.retain(|(own, _)| *own != source);
                 if entry.owed == 0 {
                     let moved = entry.version.moved.take();
-                    self.entries.remove(&key);
+                    self.entries.swap_remove(&key);
                     // The row that moved away stayed because of this key only.
                     if let Some(to) =
                         moved.filter(|to| self.entries.get(to).is_some_and(|e| e.owed == 0))
                     {
-                        self.entries.remove(&to);
+                        self.entries.swap_remove(&to);
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use tahr_plugin_api::Lsn;
 
 use super::{
-    Change, Difference, EffectKind, Flight, Held, Holder, Key, Left, Marker, Mutation, Op, Parked,
+    Blob, Change, Difference, EffectKind, Flight, Held, Holder, Key, Left, Marker, Mutation, Op, Parked,
     Precedence, Quarrel, Reconciler, Round, Row, Rules, SourceId, State, Strategy, TableId,
     Transaction, TriggerEffects, UnknownMarker, Winner,
 };
@@ -11,12 +11,12 @@ use super::{
 const SHAKE: TableId = TableId(7);
 
 fn key(name: &'static str) -> Key {
-    Key::new(SHAKE, bytes::Bytes::from_static(name.as_bytes()))
+    Key::new(SHAKE, name)
 }
 
 fn row(value: u64) -> Row {
     Row {
-        payload: value.to_string().into_bytes().into(),
+        payload: Blob::from(&value.to_string()),
         fingerprint: value,
     }
 }
@@ -81,7 +81,7 @@ impl Masters {
         let rows = flight
             .rows
             .iter()
-            .filter(|(key, _)| left.iter().all(|left| left.key != **key));
+            .filter(|(key, _)| left.iter().all(|left| left.key != *key));
         let changes = rows
             .map(|(key, version)| (key.clone(), version.row.clone().map_or(Op::Delete, Op::Put)));
         let changes = changes.collect();
@@ -111,8 +111,8 @@ fn a_change_on_one_master_is_applied_to_all_others() {
     assert!(round.conflicts.is_empty());
     assert_eq!(masters.reconciler.flight(0), None, "nothing goes back");
     for other in [1, 2] {
-        let rows = masters.land(other, Vec::new()).rows;
-        assert_eq!(rows[&key("hamlet")].row, Some(row(123)));
+        let flight = masters.land(other, Vec::new());
+        assert_eq!(flight.get(&key("hamlet")).unwrap().row, Some(row(123)));
     }
     masters.round();
     assert!(masters.reconciler.state().is_at_rest());
@@ -259,12 +259,9 @@ fn a_trigger_parks_its_source_until_a_person_decides() {
     masters.reconciler.set_rules(rules);
     masters.reconciler.unpark(1);
     masters.round();
-    let back = &masters
-        .reconciler
-        .flight(0)
-        .expect("the trigger's row travels")
-        .rows;
-    assert_eq!(back[&key("hamlet")].row, Some(row(9)));
+    let back = masters.reconciler.flight(0);
+    let back = back.expect("the trigger's row travels");
+    assert_eq!(back.get(&key("hamlet")).unwrap().row, Some(row(9)));
 }
 
 #[test]
@@ -381,7 +378,7 @@ fn those_who_meet_get_what_they_lack_and_no_row_goes_unseen() {
     assert_eq!(told.collect::<Vec<_>>(), expected);
     assert_eq!(masters.reconciler.flight(0), None);
     let flight = masters.reconciler.flight(1).expect("an apply");
-    let rows = flight.rows.values().map(|version| version.row.clone());
+    let rows = flight.rows.iter().map(|(_, version)| version.row.clone());
     assert_eq!(
         rows.collect::<Vec<_>>(),
         [Some(row(9)), Some(row(1)), Some(row(2))]

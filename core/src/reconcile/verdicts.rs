@@ -1,28 +1,15 @@
 //! The verdicts of a round: what each key that was changed shall be.
 
-use std::collections::BTreeMap;
-
 use super::{
     Candidate, Conflict, Holder, Key, Mutation, Origin, Pause, Quarrel, Rules, Version, Winner,
+    case::Verdict,
     judge::{Judge, merged},
-    sight::{Contest, Sight},
+    sight::Sight,
 };
 
-/// What a key shall be.
-#[derive(Clone, Debug)]
-pub(super) enum Verdict {
-    /// This, everywhere.
-    Winner(Version),
-    /// This, which these members are owed, a bit each: what one of those who meet held.
-    Met(Version, u64),
-    /// For each source that changed it, what it made of it.
-    Apart(Vec<Version>),
-}
-
-/// What all keys of a round shall be.
+/// What came of judging, beside the verdicts, which stand in their [cases](super::case::Case).
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
-    pub(super) keys: BTreeMap<Key, Verdict>,
     pub(super) conflicts: Vec<Conflict>,
     /// Rows that a source shall not be sent again, since a constraint refuses them there.
     pub(super) dropped: Vec<(usize, Key)>,
@@ -51,8 +38,21 @@ impl Verdicts {
         let judge = Judge::new(sight);
         let mut verdicts = Self::default();
         let mut loose = Vec::new();
-        for (key, contest) in std::mem::take(&mut sight.contests) {
-            verdicts.judge(sight, &judge, key, contest, &mut loose)?;
+        let mut quarrels = Vec::new();
+        for (place, case) in sight.cases.values_mut().enumerate() {
+            match case.claims.as_slice() {
+                [] => {}
+                [claim] if !case.unseen => case.verdict = Some(Verdict::Only(claim.version)),
+                _ => quarrels.push(place),
+            }
+        }
+        // In order of keys, as people read the log.
+        quarrels.sort_by(|&a, &b| {
+            let key = |place| sight.cases.get_index(place).map(|(key, _)| key);
+            key(a).cmp(&key(b))
+        });
+        for place in quarrels {
+            verdicts.judge(sight, &judge, place, &mut loose)?;
         }
         if !sight.rules.breaks(Mutation::LooseMoves) {
             for loose in loose {
@@ -69,22 +69,24 @@ impl Verdicts {
 
     fn judge(
         &mut self,
-        sight: &Sight<'_>,
+        sight: &mut Sight<'_>,
         judge: &Judge<'_>,
-        key: Key,
-        contest: Contest,
+        place: usize,
         loose: &mut Vec<Loose>,
     ) -> Result<(), Pause> {
-        let Contest {
-            mut candidates,
-            saw,
-            unseen,
-        } = contest;
-        let joins = unseen && (!saw || sight.rules.breaks(Mutation::AlwaysStanding));
-        if joins && !sight.rules.breaks(Mutation::NoStanding) {
-            let entries = &sight.state.entries;
+        let (rules, entries) = (sight.rules, &sight.state.entries);
+        let Some((key, case)) = sight.cases.get_index_mut(place) else {
+            return Ok(());
+        };
+        let mut candidates: Vec<Candidate> = case
+            .claims
+            .iter()
+            .map(|claim| claim.candidate())
+            .collect();
+        let joins = case.unseen && (!case.saw || rules.breaks(Mutation::AlwaysStanding));
+        if joins && !rules.breaks(Mutation::NoStanding) {
             // A row of a table that shall be emptied has lost to that truncate, or was judged since.
-            let standing = entries.get(&key).or_else(|| entries.get(&key.table_key()));
+            let standing = case.entry.or_else(|| entries.get(&key.table_key()));
             candidates.extend(standing.map(|entry| Candidate {
                 version: entry.version.clone(),
                 previous: None,
@@ -94,23 +96,22 @@ impl Verdicts {
         let first = &candidates[0].version;
         let differ = |c: &Candidate| c.version.row != first.row || c.version.moved != first.moved;
         if !candidates.iter().any(differ) {
-            let index = judge.prefer_equal(&key, &candidates);
+            let index = judge.prefer_equal(key, &candidates);
             let version = candidates.swap_remove(index).version;
-            let version = if unseen {
-                spreading(sight.rules, version)
-            } else {
-                version
+            let version = match case.unseen {
+                true => spreading(rules, version),
+                false => version,
             };
-            self.keys.insert(key, Verdict::Winner(version));
+            case.verdict = Some(Verdict::winner(version));
             return Ok(());
         }
-        let winner = judge.decide(Quarrel::Key, &key, &candidates)?;
-        let verdict = match &winner {
+        let winner = judge.decide(Quarrel::Key, key, &candidates)?;
+        let version = match &winner {
             Winner::Candidate(index) => Some(candidates[*index].version.clone()),
             Winner::Merged(row) => merged(&candidates, row.clone()),
             Winner::Nobody | Winner::Later => None,
         };
-        let verdict = verdict.map(|version| spreading(sight.rules, version));
+        let version = version.map(|version| spreading(rules, version));
         for (index, candidate) in candidates.iter().enumerate() {
             let delete = &candidate.version;
             if let (Some(to), None) = (&delete.moved, &delete.row)
@@ -122,49 +123,33 @@ impl Verdicts {
                         moved: Some(to.clone()),
                         ..delete.clone()
                     },
-                    winner: verdict.clone(),
+                    winner: version.clone(),
                     conflict: self.conflicts.len(),
                 });
             }
         }
-        let apart = || {
-            candidates
-                .iter()
-                .filter(|c| !c.standing)
-                .map(|c| c.version.clone())
-                .collect()
-        };
-        let verdict = verdict.map_or_else(|| Verdict::Apart(apart()), Verdict::Winner);
-        if matches!(verdict, Verdict::Apart(_)) {
+        case.verdict = Some(if let Some(version) = version {
+            Verdict::winner(version)
+        } else {
             self.diverged.push(key.clone());
-        }
-        self.keys.insert(key.clone(), verdict);
-        let rule = sight.rules.strategy_of(key.table).to_string();
-        let (quarrel, other, withdrawn) = (Quarrel::Key, None, Vec::new());
+            let own = candidates.iter().filter(|candidate| !candidate.standing);
+            Verdict::Apart(own.map(|candidate| candidate.version.clone()).collect())
+        });
         self.conflicts.push(Conflict {
-            quarrel,
-            key,
-            other,
+            quarrel: Quarrel::Key,
+            key: key.clone(),
+            other: None,
             candidates,
             winner,
-            rule,
-            withdrawn,
+            rule: rules.strategy_of(key.table).to_string(),
+            withdrawn: Vec::new(),
         });
         Ok(())
     }
 
-    /// What a key shall be, or is as far as that is remembered.
-    fn version<'a>(&'a self, sight: &'a Sight<'_>, key: &Key) -> Option<&'a Version> {
-        match self.keys.get(key) {
-            Some(Verdict::Winner(version) | Verdict::Met(version, _)) => Some(version),
-            Some(Verdict::Apart(_)) => None,
-            None => sight.state.entries.get(key).map(|entry| &entry.version),
-        }
-    }
-
     /// Takes back the new row of a move whose delete lost, however often it moved on, unless
     /// somebody has changed it since.
-    fn withdraw(&mut self, sight: &Sight<'_>, loose: Loose) {
+    fn withdraw(&mut self, sight: &mut Sight<'_>, loose: Loose) {
         let Loose {
             mut old,
             mut delete,
@@ -176,7 +161,7 @@ impl Verdicts {
             let Some(to) = delete.moved.clone() else {
                 return;
             };
-            let Some(there) = self.version(sight, &to) else {
+            let Some(there) = version(sight, &to) else {
                 return;
             };
             if there.from != delete.from {
@@ -190,13 +175,13 @@ impl Verdicts {
                 }
                 self.conflicts[conflict].withdrawn.push(to.clone());
                 let verdict = match winner {
-                    Some(winner) => Verdict::Winner(winner.tombstone()),
+                    Some(winner) => Verdict::winner(winner.tombstone()),
                     None => {
                         self.diverged.push(to.clone());
                         Verdict::Apart(vec![there])
                     }
                 };
-                self.keys.insert(to, verdict);
+                sight.case(&to).verdict = Some(verdict);
                 return;
             }
             (old, delete) = (to, there);
@@ -207,39 +192,32 @@ impl Verdicts {
     /// deleted everywhere.
     fn part(
         &mut self,
-        sight: &Sight<'_>,
+        sight: &mut Sight<'_>,
         judge: &Judge<'_>,
         source: usize,
         key: Key,
         holder: Holder,
     ) -> Result<(), Pause> {
-        let sent = sight.state.flights[source]
-            .as_ref()
-            .and_then(|flight| flight.rows.get(&key));
-        let decided = self
-            .keys
-            .contains_key(&key)
-            .then(|| self.version(sight, &key))
-            .flatten();
+        let flight = sight.state.flights[source].as_ref();
+        let sent = flight.and_then(|flight| flight.get(&key));
+        let judged = |key: &Key| sight.cases.get(key)?.verdict.as_ref();
         let owed = || {
-            sight
-                .state
-                .entries
-                .get(&key)
-                .map(|entry| entry.version_for(source))
+            let entry = sight.state.entries.get(&key)?;
+            Some(entry.version_for(source))
         };
-        let Some(refused) = decided.or_else(owed).filter(|version| version.is_row()) else {
+        let refused = judged(&key).and_then(Verdict::version).or_else(owed);
+        let Some(refused) = refused.filter(|version| version.is_row()) else {
             return Ok(());
         };
         // Another row than was refused: it may fit.
         if sent.is_none_or(|sent| sent.row != refused.row) || holder.key == key {
             return Ok(());
         }
-        let known = match self.keys.contains_key(&holder.key) {
-            true => self.version(sight, &holder.key),
+        let known = match judged(&holder.key) {
+            Some(verdict) => verdict.version(),
             // After `skip` it may be the source's own that is in the way, of which nothing is known
             // where it will stay.
-            false => {
+            None => {
                 let entry = sight.state.entries.get(&holder.key);
                 let known = entry.filter(|entry| !entry.mixed || entry.owes(source));
                 known.map(|entry| entry.version_for(source))
@@ -273,7 +251,7 @@ impl Verdicts {
             Winner::Candidate(index) => {
                 let loser = if index == 0 { &holder.key } else { &key };
                 let tombstone = candidates[index].version.tombstone();
-                self.keys.insert(loser.clone(), Verdict::Winner(tombstone));
+                sight.case(loser).verdict = Some(Verdict::winner(tombstone));
             }
             Winner::Nobody | Winner::Merged(_) | Winner::Later => {
                 self.dropped.push((source, key.clone()));
@@ -290,6 +268,15 @@ impl Verdicts {
             withdrawn: Vec::new(),
         });
         Ok(())
+    }
+}
+
+/// What a key shall be, or is as far as that is remembered.
+fn version<'a>(sight: &'a Sight<'_>, key: &Key) -> Option<&'a Version> {
+    let case = sight.cases.get(key);
+    match case.and_then(|case| case.verdict.as_ref()) {
+        Some(verdict) => verdict.version(),
+        None => sight.state.entries.get(key).map(|entry| &entry.version),
     }
 }
 

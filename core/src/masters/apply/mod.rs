@@ -89,7 +89,7 @@ pub struct Order {
     /// Its number.
     pub sequence: u64,
     /// What to write, in order of keys.
-    pub rows: Vec<(Key, Version)>,
+    pub rows: Arc<Vec<(Key, Version)>>,
     /// Where each row came from; written into the notes, where the source is a member of further
     /// syncs.
     pub origins: Vec<(Key, Origin)>,

@@ -1,6 +1,6 @@
 //! What a judge does: rounds, stored and then acted upon.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     asking,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     masters::apply::Order,
-    reconcile::{Parked, Record, Round, Transaction},
+    reconcile::{Key, Parked, Record, Round, Transaction, Version},
 };
 
 impl Judge<'_> {
@@ -66,24 +66,19 @@ impl Judge<'_> {
         ) else {
             return;
         };
-        let rows: Vec<_> = (flight.rows.iter())
-            .map(|(key, version)| (key.clone(), version.clone()))
-            .collect();
         let origins = match self.setup.further[member] {
-            true => rows
-                .iter()
-                .map(|(key, version)| {
-                    (
-                        key.clone(),
-                        self.reconciler.rules().outgoing(version, member),
-                    )
-                })
-                .collect(),
+            true => {
+                let rules = self.reconciler.rules();
+                let origin = |(key, version): &(Key, Version)| {
+                    (key.clone(), rules.outgoing(version, member))
+                };
+                flight.rows.iter().map(origin).collect()
+            }
             false => Vec::new(),
         };
         applier.send(Order {
             sequence: flight.sequence,
-            rows,
+            rows: Arc::clone(&flight.rows),
             origins,
         });
     }

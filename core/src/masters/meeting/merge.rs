@@ -134,7 +134,7 @@ impl Merge {
         }
         std::mem::swap(&mut self.last, &mut self.next);
         Ok(Some(Difference {
-            key: reconcile::Key::new(self.id, key.0),
+            key: reconcile::Key::new(self.id, key),
             rows,
         }))
     }

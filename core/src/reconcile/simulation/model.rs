@@ -61,7 +61,7 @@ impl Model {
         let flight = state.flights.iter().map(|flight| {
             let flight = flight.as_ref()?;
             let mut rows = [None; SLOTS];
-            for (key, v) in &flight.rows {
+            for (key, v) in flight.rows.iter() {
                 rows[slot_of(key).ok()?] = version(v);
             }
             Some((flight.sequence, rows))

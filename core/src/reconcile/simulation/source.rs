@@ -30,7 +30,7 @@ pub(crate) fn key_of(slot: usize) -> Key {
     const NAMES: [[u8; 1]; KEYS] = [[b'a'], [b'b'], [b'c'], [b'd']];
     Key::new(
         TableId((slot / KEYS) as u32),
-        bytes::Bytes::from_static(&NAMES[slot % KEYS]),
+        &NAMES[slot % KEYS],
     )
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn slot_of(key: &Key) -> Result<usize, usize> {
 }
 
 pub(crate) fn row_of(content: Content) -> Row {
-    let payload = Blob(bytes::Bytes::copy_from_slice(&content.to_be_bytes()));
+    let payload = Blob::from(&content.to_be_bytes());
     Row {
         payload,
         fingerprint: u64::from(content),
@@ -128,7 +128,7 @@ impl Source {
     ) -> Open {
         let mut left = Vec::new();
         let mut plan = Vec::new();
-        for (key, version) in &flight.rows {
+        for (key, version) in flight.rows.iter() {
             if random.percent(settings.locked) {
                 left.push(Left {
                     key: key.clone(),

@@ -92,7 +92,7 @@ fn row(values: &Values<'_>) -> Row {
 fn key() -> Key {
     let mut packer = Packer::default();
     packer.field(Field::Text("7"));
-    Key::new(TableId::of(&TableName::new("public", "t")), packer.take().0)
+    Key::new(TableId::of(&TableName::new("public", "t")), packer.take())
 }
 
 fn candidate(from: usize, time: i64, row: Option<Row>, previous: Option<Row>) -> Candidate {

@@ -81,14 +81,14 @@ impl Life {
                     sequence: flight.sequence,
                     left: Vec::new(),
                 });
-                for (key, version) in &flight.rows {
+                for (key, version) in flight.rows.iter() {
                     changes.push((key.clone(), version.row.clone().map_or(Op::Delete, Op::Put)));
                 }
             } else {
                 for _ in 0..random.below(3) {
                     // Conflicts that pause are rare.
                     let table = if random.one_in(40) { 9 } else { 1 };
-                    let key = Key::new(TableId(table), vec![random.below(12) as u8]);
+                    let key = Key::new(TableId(table), &[random.below(12) as u8]);
                     let op = match random.below(4) {
                         0 => Op::Delete,
                         n => Op::Put(row(random.below(1 << 40), 3 + 90 * n as usize)),
@@ -138,7 +138,7 @@ pub(super) fn row(content: u64, length: usize) -> Row {
     // No zeros, so that no sector of a frame looks as if it had not been written.
     bytes.resize(length.max(8), 0xa5);
     Row {
-        payload: Blob::from(bytes),
+        payload: Blob::from(&bytes),
         fingerprint: content,
     }
 }

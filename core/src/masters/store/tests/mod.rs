@@ -321,7 +321,7 @@ fn many_rows(count: u32) -> Record {
             mixed: false,
             own: Vec::new(),
         };
-        (Key::new(TableId(1), i.to_be_bytes().to_vec()), Some(entry))
+        (Key::new(TableId(1), &i.to_be_bytes()), Some(entry))
     };
     Record {
         cuts: vec![(0, Lsn(1 << 30))],
