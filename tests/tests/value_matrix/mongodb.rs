@@ -98,8 +98,9 @@ impl Judge for Mongodb {
             true => "dates = 'date', unfit = 'null'",
             false => "unfit = 'text'",
         };
+        // A busy machine's disk may hold up the server for longer than the driver waits by itself.
         format!(
-            "plugin = 'mongodb'\noptions = {{ url = '{}', {options} }}",
+            "plugin = 'mongodb'\noptions = {{ url = '{}', connect_timeout = '60s', {options} }}",
             self.database.url()
         )
     }
