@@ -21,6 +21,10 @@ pub struct Reloaded {
     pub restarted: Vec<(String, Vec<String>)>,
     /// How many lanes were not touched.
     pub unchanged: usize,
+    /// Syncs of several sources that replicate to each other in another way now, each with what
+    /// became of it.
+    #[serde(default)]
+    pub masters: Vec<(String, String)>,
     /// Plugins that were found anew.
     pub plugins: Vec<String>,
     /// What a person should know besides.
@@ -54,6 +58,8 @@ impl Reloaded {
         );
         let s = if self.unchanged == 1 { "" } else { "s" };
         lines.push(format!("{} lane{s} unchanged", self.unchanged));
+        let masters = self.masters.iter();
+        lines.extend(masters.map(|(sync, what)| format!("sources of sync {sync}: {what}")));
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         lines
     }
@@ -85,6 +91,15 @@ impl Reloaded {
                     self.stopped.push(lane);
                 }
             }
+        }
+        for (name, step) in plan.circles {
+            let what = match step {
+                Step::Keep => continue,
+                Step::Start => "replicate to each other from now on".to_owned(),
+                Step::Stop => "replicate to each other no more".to_owned(),
+                Step::Restart(keys) => format!("{} changed", keys.join(", ")),
+            };
+            self.masters.push((name, what));
         }
         for name in plan.removed {
             let source = old.sources.get(&name);

@@ -4,7 +4,7 @@
 //! ```text
 //! source A ── transactions ──▶ window ─┐                     ┌─▶ record: stored first
 //! source B ── transactions ──▶ window ─┼─▶ round ── verdicts ┼─▶ applies to A, B, C
-//! source C ── transactions ──▶ window ─┘     ▲               ├─▶ winners to the targets' lanes
+//! source C ── transactions ──▶ window ─┘     ▲               │
 //!                                            └── state ◀─────┴─▶ conflicts to the log
 //! ```
 //!
@@ -20,6 +20,7 @@
 //! - **Version**: a row or its absence (a *tombstone*), as one change left it.
 //! - **Origin**: where and when a version was made, before any sync carried it, and the *path* of
 //!   sources that it came by. `latest` judges by the origin's time.
+//! - **Case**: one key that a round is about, and all that is known of it.
 //! - **Candidate**: a source's last change of a key in the round. Several that differ are a
 //!   **conflict**, which the [`Strategy`] decides. Deletes are candidates like any other.
 //! - **Standing winner**: the last winner of a key, as long as somebody is owed it. It is a
@@ -89,9 +90,10 @@
 //! 2. calls [`round`](Reconciler::round) when something came in, stores the round's [`Record`]
 //!    durably in one step (now and then the whole state, and an empty journal), and only then
 //! 3. sends each [`flight`](Reconciler::flight) to its source, if the source's checkpoint row has
+//! 3. sends each [`flight`](Reconciler::flight) to its source, if the source's checkpoint row has
 //!    a lower number: marker first, rows in order, deletes before rows where a table has further
-//!    unique keys, and last a logical message with the keys left out (locked, or refused with the
-//!    row in the way) and each key's origin; and hands winners to the lanes, conflicts to the log;
+//!    unique keys, and with the marker's row the keys left out (locked, or refused with the row in
+//!    the way) and each key's origin; and hands conflicts to the log;
 //! 4. after a crash, or when a stream breaks, begins again at the cut
 //!    ([`rewind`](Reconciler::rewind)). An apply that may have been committed or not is found out
 //!    by the checkpoint row, after the old session has ended;

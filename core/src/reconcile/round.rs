@@ -6,14 +6,13 @@ use super::{Candidate, Key, Quarrel, Record, Row, Version};
 
 /// What one call of [`Reconciler::round`](super::Reconciler::round) decided.
 ///
-/// First the record is stored. Then the applies in [`begun`](Record::begun) are sent, the winners
-/// go to the targets' lanes, and the rest is logged.
+/// First the record is stored. Then the applies in [`begun`](Record::begun) are sent, and the rest is
+/// logged.
 #[derive(Clone, Debug, Default)]
 pub struct Round {
     /// What to store, in one step and before anything else is done.
     pub record: Record,
-    /// The winner of every key that was judged, in order of keys: what the targets get. A key that
-    /// `skip` left alone is not among them.
+    /// The winner of every key that was judged; a key that `skip` left alone is not among them.
     pub winners: Vec<(Key, Version)>,
     /// The conflicts among them, for the log.
     pub conflicts: Vec<Conflict>,

@@ -23,7 +23,7 @@ pub struct Transaction {
 pub struct Marker {
     /// The apply's number.
     pub sequence: u64,
-    /// What the apply left out; written into the same transaction, as a logical message.
+    /// What the apply left out, as it wrote itself beside its number.
     pub left: Vec<Left>,
 }
 

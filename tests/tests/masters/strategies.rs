@@ -158,3 +158,21 @@ async fn abort_pauses_before_anything_is_applied_and_another_strategy_goes_on() 
         .await;
     masters.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strategy_that_is_changed_by_a_reload_decides_from_then_on() {
+    let mut masters = Masters::new(3, PLAIN).await;
+    masters.start("conflict = \"latest\"").await;
+    let config = masters.engine().config();
+    let config = config.replace("conflict = \"latest\"", "conflict = \"earliest\"");
+    masters.engine().write_config(&config);
+    let reloaded = masters.tahr(&["reload"]);
+    let told = "sources of sync s: conflict changed";
+    assert!(reloaded.stdout.contains(told), "{}", reloaded.stdout);
+    masters.await_state("s", "running").await;
+    masters.meet(THREE).await;
+    masters
+        .everywhere("SELECT v FROM t WHERE id = 1", "b")
+        .await;
+    masters.end().await;
+}
