@@ -23,7 +23,7 @@ pub(crate) struct Task {
 const ROWS: u32 = 200_000;
 
 /// In this order, on the same table.
-pub(crate) const TASKS: [Task; 5] = [
+pub(crate) const TASKS: [Task; 6] = [
     Task {
         name: "200,000 inserts, 1000 in a transaction",
         step: 1000,
@@ -52,6 +52,12 @@ pub(crate) const TASKS: [Task; 5] = [
         name: "200,000 inserts as they are written",
         step: 1000,
         is_update: false,
+        is_backlog: false,
+    },
+    Task {
+        name: "200,000 updates as they are written",
+        step: 1000,
+        is_update: true,
         is_backlog: false,
     },
 ];
@@ -120,8 +126,9 @@ impl Measured {
         let (writer, reader) = (from.connect().await, to.connect().await);
         for task in TASKS.iter().filter(|task| !task.is_backlog) {
             let begun = Instant::now();
-            write(&writer, task, 10 * ROWS, "").await;
-            self.await_all(&reader, task, (10 * ROWS, ""), begun).await;
+            write(&writer, task, 10 * ROWS, "live").await;
+            self.await_all(&reader, task, (10 * ROWS, "live"), begun)
+                .await;
         }
     }
 
