@@ -92,9 +92,7 @@ impl Serialize for Blob {
         }
         let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
         let bytes = self.as_ref().iter();
-        let text: String = bytes
-            .flat_map(|b| [digit(b >> 4), digit(b & 15)])
-            .collect();
+        let text: String = bytes.flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect();
         serializer.serialize_str(&text)
     }
 }

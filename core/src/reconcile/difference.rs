@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Candidate, Conflict, Key, Mutation, Origin, Pause, Quarrel, Row, Rules, Version, Winner,
+    case::Verdict,
     judge::{Judge, merged},
     meeting::Meeting,
-    case::Verdict,
     sight::Sight,
     verdicts::Verdicts,
 };

@@ -124,19 +124,20 @@ impl Rules {
 
     /// The origin that the apply to member `to` writes beside this version's key: where it was
     /// made, and a path one source longer. A version given back to a source on its own path begins
-    /// a new one, or the others would think that this source's present row is known to them.
+    /// a new one there, or the others would think that this source's present row is known to them.
+    /// That path isn't empty: it is no change of that source's own, which has seen what it replaces.
     #[must_use]
     pub fn outgoing(&self, version: &Version, to: usize) -> Origin {
         let mut origin = version.origin.clone();
         if self.breaks(Mutation::NoPath) {
             return origin;
         }
-        let from = self.members[version.from];
+        let (from, to) = (self.members[version.from], self.members[to]);
         if !origin.path.contains(&from) {
             origin.path.push(from);
         }
-        if origin.path.contains(&self.members[to]) && !self.breaks(Mutation::PathKept) {
-            origin.path.clear();
+        if origin.path.contains(&to) && !self.breaks(Mutation::PathKept) {
+            origin.path = vec![to];
         }
         origin
     }

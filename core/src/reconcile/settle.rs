@@ -184,7 +184,9 @@ impl Settling<'_, '_> {
         if let Some(emptying) = emptying.filter(|entry| entry.owes(source))
             && !rules.breaks(Mutation::WipeKeepsRows)
         {
-            return best.is_row() || emptying.version.origin != best.origin;
+            return best.is_row()
+                || emptying.version.origin != best.origin
+                || self.outlives(source, key, best);
         }
         match held {
             Some(mark) => mark != best.mark(),
@@ -195,6 +197,18 @@ impl Settling<'_, '_> {
                     || entry.version.mark() != best.mark()
             }),
         }
+    }
+
+    /// Whether an apply on its way to a source empties the table as `best` does, and then writes a
+    /// row at the key, which stays.
+    fn outlives(&self, source: usize, key: &Key, best: &Version) -> bool {
+        let flight = self.sight.state.flights[source].as_ref();
+        let flight = flight.filter(|_| !self.sight.taking[source]);
+        flight.is_some_and(|flight| {
+            let empties = flight.get(&key.table_key());
+            empties.is_some_and(|version| version.origin == best.origin)
+                && flight.get(key).is_some_and(Version::is_row)
+        })
     }
 
     /// Whether a change came by a source on its way here: that one had it, and what it made of it

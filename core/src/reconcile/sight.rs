@@ -54,9 +54,8 @@ pub(super) fn own_changes(rules: &Rules, state: &State, windows: &[Window]) -> V
         let ignores_left = rules.breaks(Mutation::LeftIsDone);
         let plan = |key: &Key| flight.get(key).filter(|_| ignores_left || !shown.left(key));
         let rows = shown.segment.last.iter();
-        let rows = rows.filter(|(key, last)| {
-            plan(key).is_none_or(|planned| planned.row != last.version.row)
-        });
+        let rows = rows
+            .filter(|(key, last)| plan(key).is_none_or(|planned| planned.row != last.version.row));
         let tables = shown.segment.wiped.iter();
         let tables = tables.filter(|(table, _)| plan(&Key::whole(**table)).is_none());
         Segment {
@@ -294,7 +293,10 @@ impl<'a> Sight<'a> {
     /// Whether a source is owed a key, what arrived in this round taken off.
     pub(super) fn owes(&self, key: &Key, source: usize) -> bool {
         self.state.owes(key, source)
-            && self.cases.get(key).is_none_or(|case| case.arrived >> source & 1 == 0)
+            && self
+                .cases
+                .get(key)
+                .is_none_or(|case| case.arrived >> source & 1 == 0)
     }
 
     /// What the source's window shows it to hold; none when it shows nothing of the key.
@@ -331,7 +333,11 @@ fn effects(source: usize, flight: &Flight, shown: &Shown) -> Vec<Effect> {
             _ => {}
         }
     }
-    let tables: Vec<Key> = segment.wiped.keys().map(|&table| Key::whole(table)).collect();
+    let tables: Vec<Key> = segment
+        .wiped
+        .keys()
+        .map(|&table| Key::whole(table))
+        .collect();
     for key in segment.last.keys().chain(&tables) {
         if flight.get(key).is_none() || shown.left(key) {
             effect(key, EffectKind::Unplanned);

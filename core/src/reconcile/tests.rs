@@ -3,10 +3,12 @@
 use tahr_plugin_api::Lsn;
 
 use super::{
-    Blob, Change, Difference, EffectKind, Flight, Held, Holder, Key, Left, Marker, Mutation, Op, Parked,
-    Precedence, Quarrel, Reconciler, Round, Row, Rules, SourceId, State, Strategy, TableId,
+    Blob, Change, Difference, EffectKind, Flight, Held, Holder, Key, Left, Marker, Mutation, Op,
+    Parked, Precedence, Quarrel, Reconciler, Round, Row, Rules, SourceId, State, Strategy, TableId,
     Transaction, TriggerEffects, UnknownMarker, Winner,
 };
+
+mod unseen;
 
 const SHAKE: TableId = TableId(7);
 
@@ -82,8 +84,14 @@ impl Masters {
             .rows
             .iter()
             .filter(|(key, _)| left.iter().all(|left| left.key != *key));
-        let changes = rows
-            .map(|(key, version)| (key.clone(), version.row.clone().map_or(Op::Delete, Op::Put)));
+        let changes = rows.map(|(key, version)| {
+            let op = match &version.row {
+                Some(row) => Op::Put(row.clone()),
+                None if key.is_whole() => Op::Truncate,
+                None => Op::Delete,
+            };
+            (key.clone(), op)
+        });
         let changes = changes.collect();
         let marker = Marker {
             sequence: flight.sequence,

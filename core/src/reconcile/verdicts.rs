@@ -78,11 +78,8 @@ impl Verdicts {
         let Some((key, case)) = sight.cases.get_index_mut(place) else {
             return Ok(());
         };
-        let mut candidates: Vec<Candidate> = case
-            .claims
-            .iter()
-            .map(|claim| claim.candidate())
-            .collect();
+        let mut candidates: Vec<Candidate> =
+            case.claims.iter().map(|claim| claim.candidate()).collect();
         let joins = case.unseen && (!case.saw || rules.breaks(Mutation::AlwaysStanding));
         if joins && !rules.breaks(Mutation::NoStanding) {
             // A row of a table that shall be emptied has lost to that truncate, or was judged since.

@@ -28,10 +28,7 @@ pub(crate) const fn claim(row: Content) -> u32 {
 /// The key of a slot.
 pub(crate) fn key_of(slot: usize) -> Key {
     const NAMES: [[u8; 1]; KEYS] = [[b'a'], [b'b'], [b'c'], [b'd']];
-    Key::new(
-        TableId((slot / KEYS) as u32),
-        &NAMES[slot % KEYS],
-    )
+    Key::new(TableId((slot / KEYS) as u32), &NAMES[slot % KEYS])
 }
 
 /// The slot of a key; the table's number of a whole table.
