@@ -114,7 +114,7 @@ impl Scene {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         Order {
             sequence: self.sequence,
-            rows,
+            rows: rows.into(),
             origins: Vec::new(),
         }
     }

@@ -7,8 +7,6 @@ mod circles;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use tahr_plugin_api::TableName;
-
 use crate::{
     Error, Faults,
     config::{Config, Masters, Source, Sync, TableRule, Target},

@@ -1,6 +1,9 @@
 //! What a judge does: rounds, stored and then acted upon.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     asking,
@@ -11,6 +14,9 @@ use crate::{
     masters::apply::Order,
     reconcile::{Key, Parked, Record, Round, Transaction, Version},
 };
+
+/// How long a round may only be noted that nobody is told of.
+const NOTED: Duration = Duration::from_millis(400);
 
 impl Judge<'_> {
     /// Judges what came in.
@@ -27,9 +33,16 @@ impl Judge<'_> {
         if round.record.is_empty() {
             return Ok(());
         }
-        self.keep(&round.record)?;
-        for &(member, cut) in &round.record.cuts {
-            self.members[member].stored(cut);
+        let record = &round.record;
+        let acts =
+            !(record.begun.is_empty() && record.parked.is_empty() && record.paused.is_none());
+        self.unstored.extend(&record.cuts);
+        if acts || !round.conflicts.is_empty() {
+            self.keep(record)?;
+        } else {
+            // Nobody is told of anything: its disk's time is better spent on rounds that do.
+            self.memory.note(record)?;
+            self.noted.get_or_insert_with(Instant::now);
         }
         let begun_applies: Vec<usize> = (round.record.begun.iter())
             .map(|(member, ..)| *member)
@@ -55,7 +68,26 @@ impl Judge<'_> {
         if record.is_empty() {
             return Ok(());
         }
-        self.memory.append(record, self.reconciler.state())
+        self.memory.append(record, self.reconciler.state())?;
+        self.release();
+        Ok(())
+    }
+
+    /// Stores what was noted, once that is long ago.
+    pub(super) fn store(&mut self) -> Result<(), Trouble> {
+        if self.noted.is_some_and(|noted| noted.elapsed() >= NOTED) {
+            self.memory.sync()?;
+            self.release();
+        }
+        Ok(())
+    }
+
+    /// Everything is stored: the sources' slots may let go of it.
+    pub(super) fn release(&mut self) {
+        self.noted = None;
+        for (member, cut) in self.unstored.drain(..) {
+            self.members[member].stored(cut);
+        }
     }
 
     /// Gives the applier of a member what is in flight there.

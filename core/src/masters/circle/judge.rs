@@ -79,6 +79,10 @@ pub(super) struct Judge<'a> {
     /// side by side meet.
     catching_up: Option<CatchingUp>,
     pub(super) begun: Instant,
+    /// Since when rounds are noted that are not stored.
+    pub(super) noted: Option<Instant>,
+    /// Cuts that the sources' logs shall be told of once they are stored.
+    pub(super) unstored: Vec<(usize, Lsn)>,
     /// Whether something came in since the last round.
     pub(super) has_news: bool,
     pub(super) wishes: Wishes,
@@ -120,6 +124,8 @@ impl<'a> Judge<'a> {
             answers,
             catching_up: None,
             begun: Instant::now(),
+            noted: None,
+            unstored: Vec::new(),
             has_news: true,
             wishes: setup.handle.wishes(),
             is_asked: false,
@@ -189,6 +195,7 @@ impl<'a> Judge<'a> {
                 self.round()?;
             }
             self.advance()?;
+            self.store()?;
             self.show();
             if self.has_news && self.may_judge() {
                 tokio::task::yield_now().await;
@@ -220,6 +227,10 @@ impl<'a> Judge<'a> {
     /// Ends intakes and appliers, and waits for them.
     pub(super) async fn end(mut self) {
         self.show();
+        // What is not stored happens again.
+        if self.memory.sync().is_ok() {
+            self.release();
+        }
         self.members.iter_mut().for_each(Member::dismiss);
         for member in self.members {
             member.leave().await;

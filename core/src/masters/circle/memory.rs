@@ -158,6 +158,17 @@ impl Memory {
         }
         Ok(())
     }
+
+    /// Takes note of one step, which is stored with the next, or by [`sync`](Self::sync).
+    pub(super) fn note(&mut self, record: &Record) -> Result<(), Trouble> {
+        let noted = self.store.note(record);
+        noted.map_err(|error| Trouble::of_store(&error))
+    }
+
+    /// Stores what was noted.
+    pub(super) fn sync(&mut self) -> Result<(), Trouble> {
+        self.store.sync().map_err(|error| Trouble::of_store(&error))
+    }
 }
 
 /// Which source it is.

@@ -21,6 +21,8 @@ use crate::{
 
 const FILE: &str = "state";
 const NEW: &str = "state.new";
+/// Bytes that may be noted before they are written.
+const NOTED: usize = 8 << 20;
 
 /// What a sync of several sources must not forget; see the module's documentation.
 #[derive(Debug)]
@@ -105,8 +107,9 @@ impl Store {
         self.sync_name()
     }
 
-    /// Adds one step to the journal. It is durable when this returns; after an error it did not
-    /// happen, and may be tried again. A step without content costs nothing.
+    /// Adds one step to the journal, and those [noted](Self::note) before. They are durable when this
+    /// returns; after an error it did not happen, and may be tried again. A step without content
+    /// costs nothing.
     ///
     /// # Errors
     ///
@@ -116,9 +119,43 @@ impl Store {
             return Ok(());
         }
         self.sync_name()?;
-        let journal = self.journal.as_mut();
+        let journal = self.journal()?;
+        let noted = journal.noted();
+        journal.note(record)?;
+        journal.sync().inspect_err(|_| journal.forget(noted))
+    }
+
+    /// Takes note of a step that nothing is done about yet: it is durable with the next that is
+    /// [added](Self::append), or after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    ///
+    /// No state was begun yet, or the disk failed: what is noted is written when it gets long.
+    pub fn note(&mut self, record: &Record) -> io::Result<()> {
+        if record.is_empty() {
+            return Ok(());
+        }
+        let journal = self.journal()?;
+        journal.note(record)?;
+        match journal.noted() > NOTED {
+            true => self.sync(),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes durable what was noted.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed; it may be tried again.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.sync_name()?;
+        self.journal()?.sync()
+    }
+
+    pub(super) fn journal(&mut self) -> io::Result<&mut Journal> {
         let nothing = || io::Error::other("a step before there is a state");
-        journal.ok_or_else(nothing)?.append(record)
+        self.journal.as_mut().ok_or_else(nothing)
     }
 
     /// Whether the journal is so long that it is time for a new [`begin`](Self::begin).
@@ -146,10 +183,5 @@ impl Store {
             self.is_name_unsynced = false;
         }
         Ok(())
-    }
-
-    #[cfg(test)]
-    pub(super) fn journal(&mut self) -> &mut Journal {
-        self.journal.as_mut().expect("a journal")
     }
 }

@@ -21,7 +21,7 @@ pub(super) const VERSION: u32 = 1;
 const LONG: u64 = 64 << 20;
 
 /// What the write buffer may keep between two steps; one large step must not hold its size.
-const KEPT_SCRATCH: usize = 4 << 20;
+const KEPT: usize = 4 << 20;
 
 /// A store's file, open.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ pub(super) struct Journal {
     end: u64,
     /// Whether there may be anything behind `end`.
     is_torn: bool,
-    scratch: Vec<u8>,
+    /// The next frame: room for its header, and the records that were noted.
+    frame: Vec<u8>,
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
 }
@@ -100,34 +101,48 @@ impl Journal {
             begin,
             end,
             is_torn: false,
-            scratch: Vec::new(),
+            frame: vec![0; HEADER],
             #[cfg(test)]
             fault: None,
         }
     }
 
-    /// Adds a record: it is on disk when this returns, or, after an error, not in the file.
-    pub(super) fn append(&mut self, record: &Record) -> io::Result<()> {
-        self.mend()?;
-        let mut frame = std::mem::take(&mut self.scratch);
-        frame.clear();
-        frame.extend([0; HEADER]);
-        let mut frame = postcard::to_extend(record, frame).map_err(io::Error::other)?;
-        let header = Header::of(&frame[HEADER..]);
-        frame[..HEADER].copy_from_slice(&header.encode());
-        let written = self.write(&frame);
-        match written {
-            Ok(()) => self.end += frame.len() as u64,
-            Err(_) => {
-                self.is_torn = true;
-                // If not now, then before the next one.
-                let _ = self.mend();
-            }
+    /// Adds a record, which is on disk after the next [`sync`](Self::sync).
+    pub(super) fn note(&mut self, record: &Record) -> io::Result<()> {
+        let frame = std::mem::replace(&mut self.frame, vec![0; HEADER]);
+        // No record is such that this fails; what was noted would be lost with it.
+        self.frame = postcard::to_extend(record, frame).map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    /// Bytes that were noted and are not on disk yet.
+    pub(super) fn noted(&self) -> usize {
+        self.frame.len() - HEADER
+    }
+
+    /// Forgets what was noted, down to so many bytes.
+    pub(super) fn forget(&mut self, noted: usize) {
+        self.frame.truncate(HEADER + noted);
+    }
+
+    /// Writes what was noted: it is on disk when this returns, or, after an error, not in the file.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.noted() == 0 {
+            return Ok(());
         }
-        frame.clear();
-        frame.shrink_to(KEPT_SCRATCH);
-        self.scratch = frame;
-        written
+        self.mend()?;
+        let header = Header::of(&self.frame[HEADER..]);
+        self.frame[..HEADER].copy_from_slice(&header.encode());
+        if let Err(error) = self.write(&self.frame) {
+            self.is_torn = true;
+            // If not now, then before the next one.
+            let _ = self.mend();
+            return Err(error);
+        }
+        self.end += self.frame.len() as u64;
+        self.forget(0);
+        self.frame.shrink_to(KEPT);
+        Ok(())
     }
 
     fn write(&self, frame: &[u8]) -> io::Result<()> {

@@ -7,7 +7,7 @@
 //! # Form
 //!
 //! ```text
-//! file   = magic "tahrsync", version u32, frame (Kept), frame (Record)*
+//! file   = magic "tahrsync", version u32, frame (Kept), frame (Record Record*)*
 //! frame  = length u64, crc32c u32 of the payload, crc32c u32 of these twelve bytes, payload
 //! ```
 //!
@@ -17,7 +17,7 @@
 //! # Guarantees
 //!
 //! - What [`Store::append`] or [`Store::begin`] returned from is there after a crash, of the machine
-//!   too; a step is one write and one `fdatasync`.
+//!   too; a step, with those noted before it, is one write and one `fdatasync`.
 //! - A step that failed, or was cut short by a crash, never happened. Nothing was done by it, so it
 //!   is cut off without a word, and the next one takes its place.
 //! - Damage anywhere else is an error. A sync never goes on from an older state than it had told

@@ -50,7 +50,10 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>, Error> {
     reader.head()?;
     // It was complete before it got its name.
     let mut kept: Kept = match reader.frame()? {
-        true => reader.value()?,
+        true => match reader.value(&reader.payload)? {
+            (kept, []) => kept,
+            _ => return Err(reader.damaged("there is more in it than a state")),
+        },
         false => return Err(reader.damaged("there is no whole state in it")),
     };
     if !kept.is_sound() {
@@ -58,9 +61,13 @@ pub(super) fn read(path: &Path) -> Result<Option<Found>, Error> {
     }
     let journal = reader.at;
     while reader.frame()? {
-        let record: Record = reader.value()?;
-        if !kept.replay(&record) {
-            return Err(reader.damaged("a step is about a source that the sync hasn't"));
+        let mut steps = reader.payload.as_slice();
+        while !steps.is_empty() {
+            let (record, rest): (Record, _) = reader.value(steps)?;
+            if !kept.replay(&record) {
+                return Err(reader.damaged("a step is about a source that the sync hasn't"));
+            }
+            steps = rest;
         }
     }
     Ok(Some(Found {
@@ -135,11 +142,9 @@ impl Reader<'_> {
         }
     }
 
-    fn value<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        match postcard::take_from_bytes(&self.payload) {
-            Ok((value, [])) => Ok(value),
-            _ => Err(self.damaged("what it holds has another form")),
-        }
+    /// The value at the beginning of `bytes`, and what is behind it.
+    fn value<'b, T: DeserializeOwned>(&self, bytes: &'b [u8]) -> Result<(T, &'b [u8]), Error> {
+        postcard::take_from_bytes(bytes).map_err(|_| self.damaged("what it holds has another form"))
     }
 
     fn damaged(&self, wrong: &str) -> Error {

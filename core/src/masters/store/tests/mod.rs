@@ -158,6 +158,47 @@ fn a_step_of_which_a_sector_was_never_written_did_not_happen() {
 }
 
 #[test]
+fn what_was_noted_is_stored_with_the_next_step_or_when_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(folder.path()).unwrap();
+    let mut kept = kept(State::new(vec![Lsn::ZERO; MEMBERS]));
+    store.begin(&kept).unwrap();
+    let length = || fs_err::metadata(folder.path().join("state")).unwrap().len();
+    let begun = length();
+    for is_asked in [true, false] {
+        let before = length();
+        for rows in [3, 1] {
+            let noted = many_rows(rows);
+            store.note(&noted).unwrap();
+            kept.state.replay(&noted);
+        }
+        assert_eq!(length(), before, "nothing is written yet");
+        let last = many_rows(2);
+        if is_asked {
+            store.sync().unwrap();
+            assert_eq!(reopened(folder.path()), kept);
+        }
+        // One that fails takes nothing along that was noted.
+        let fault = Fault {
+            takes: 9,
+            for_good: false,
+        };
+        store.journal().unwrap().fault = Some(fault);
+        store.append(&last).unwrap_err();
+        store.journal().unwrap().fault = None;
+        store.append(&last).unwrap();
+        kept.state.replay(&last);
+        assert_eq!(reopened(folder.path()), kept);
+    }
+    // What is in a new state needs no step any more.
+    store.note(&many_rows(4)).unwrap();
+    store.begin(&kept).unwrap();
+    store.sync().unwrap();
+    assert_eq!(reopened(folder.path()), kept);
+    assert!(length() > begun);
+}
+
+#[test]
 fn a_failed_step_leaves_the_file_as_it_was_and_can_be_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = Store::open(folder.path()).unwrap();
@@ -168,7 +209,7 @@ fn a_failed_step_leaves_the_file_as_it_was_and_can_be_tried_again() {
     let record = many_rows(5);
     for takes in [0, 7, 100, usize::MAX] {
         for for_good in [false, true] {
-            store.journal().fault = Some(Fault { takes, for_good });
+            store.journal().unwrap().fault = Some(Fault { takes, for_good });
             let error = store.append(&record).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
             if for_good {
@@ -176,7 +217,7 @@ fn a_failed_step_leaves_the_file_as_it_was_and_can_be_tried_again() {
                 let error = store.append(&record).unwrap_err();
                 assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
             }
-            store.journal().fault = None;
+            store.journal().unwrap().fault = None;
             // A step without content writes nothing, so it mends nothing either.
             store.append(&Record::default()).unwrap();
             if !for_good {
@@ -271,9 +312,9 @@ fn a_journal_is_long_when_it_exceeds_64_mib_and_twice_its_state() {
     let (mut store, _) = Store::open(folder.path()).unwrap();
     let mut kept = kept(State::new(vec![Lsn::ZERO; MEMBERS]));
     store.begin(&kept).unwrap();
-    store.journal().stretch(64 << 20);
+    store.journal().unwrap().stretch(64 << 20);
     assert!(!store.is_long());
-    store.journal().stretch(1);
+    store.journal().unwrap().stretch(1);
     assert!(store.is_long());
     // Versions of the same row share its bytes in memory, but not on disk.
     let large = row(u64::MAX, 1 << 20);
@@ -284,9 +325,9 @@ fn a_journal_is_long_when_it_exceeds_64_mib_and_twice_its_state() {
     kept.state.replay(&record);
     store.begin(&kept).unwrap();
     // A state of three times 40 MiB: what is owed, and two applies.
-    store.journal().stretch(239 << 20);
+    store.journal().unwrap().stretch(239 << 20);
     assert!(!store.is_long());
-    store.journal().stretch(3 << 20);
+    store.journal().unwrap().stretch(3 << 20);
     assert!(store.is_long());
 }
 
