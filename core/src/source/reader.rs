@@ -27,12 +27,7 @@ use crate::{
 
 /// Events between the connection and the decoder. They are counted, not weighed, so a few rows
 /// of the largest size may wait there.
-const BUFFERED_EVENTS: usize = 128;
-/// Events of one transaction after which the rest of it is taken in larger gulps: nobody can use it
-/// before its end, and to be woken for each row costs both sides more than the row.
-const EVENTS_PER_GULP: u32 = 64;
-/// How long such a gulp is waited for.
-const GULP: Duration = Duration::from_millis(1);
+const BUFFERED_EVENTS: usize = 512;
 /// How often the slot is told how far it may go.
 const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
 /// Events between two looks at the clock while the stream never pauses.
@@ -200,17 +195,12 @@ impl Reader {
             passed: Lsn::ZERO,
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
-        let (mut events, mut gulped) = (0, 0);
+        let mut events = 0;
         let flow = loop {
             let ready = client.recv().now_or_never();
             let event = if let Some(event) = ready {
                 event
             } else {
-                if stream.assembler.is_inside() && gulped >= EVENTS_PER_GULP {
-                    gulped = 0;
-                    tokio::time::sleep(GULP).await;
-                    continue;
-                }
                 stream.pause().await?;
                 tokio::select! {
                     biased;
@@ -229,7 +219,7 @@ impl Reader {
                 return Err(SourceError::transient("the source ended the stream"));
             };
             stream.event(event).await?;
-            (events, gulped) = (events + 1, gulped + 1);
+            events += 1;
             if events >= EVENTS_PER_LOOK {
                 events = 0;
                 if let Some(flow) = self.look(&client, frontier) {
