@@ -20,6 +20,13 @@ pub(crate) struct Task {
     pub(crate) is_backlog: bool,
 }
 
+impl Task {
+    /// Whether it is what the promise is about.
+    pub(crate) const fn is_promised(&self) -> bool {
+        !self.is_backlog && !self.is_update
+    }
+}
+
 const ROWS: u32 = 200_000;
 
 /// In this order, on the same table.

@@ -176,13 +176,15 @@ impl Judge<'_> {
     /// Begins a meeting where one is due and everybody who has to be is here.
     fn call_meeting(&mut self) {
         let strangers = self.reconciler.strangers();
+        if strangers.is_empty() {
+            return;
+        }
         let is_here = |&member: &usize| {
             self.members[member].is_ready && self.members[member].present.is_some()
         };
         let guides = self.reconciler.guides();
         let is_first = guides.is_empty() && strangers.len() > 1;
         let who = match strangers.as_slice() {
-            [] => return,
             // The others have something to settle before one of them can show what is right.
             [_] if guides.is_empty() => return,
             strangers if guides.is_empty() => strangers.to_vec(),
