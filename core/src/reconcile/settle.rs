@@ -240,7 +240,9 @@ impl Settling<'_, '_> {
         entry.mixed = true;
         let emptying = (!key.is_whole()).then(|| self.now(&key.table_key()));
         let emptied = emptying.flatten().map_or(0, |entry| entry.owed);
-        for version in versions {
+        // A move that is taken back may be of a source that is gone since.
+        let gone = self.gone;
+        for version in versions.into_iter().filter(|v| gone >> v.from & 1 == 0) {
             let source = version.from;
             entry.own.retain(|(own, _)| *own != source);
             let holds = self.sight.held(source, key, case) == Some(version.mark());

@@ -68,3 +68,23 @@ fn a_row_that_is_given_back_after_a_truncate_goes_when_it_loses_meanwhile() {
     masters.round();
     assert!(masters.reconciler.state().is_at_rest());
 }
+
+#[test]
+fn a_source_that_was_parked_is_not_owed_a_move_that_is_taken_back() {
+    let mut masters = Masters::new(2, Strategy::Skip);
+    let moved = Op::Move {
+        to: key("prince"),
+        row: row(5),
+    };
+    masters.show(0, 10, None, vec![(key("hamlet"), moved)]);
+    masters.round();
+    masters.reconciler.park(0);
+    masters.put(1, 20, "hamlet", 6);
+    masters.land(1, Vec::new());
+    let [conflict] = masters.round().conflicts.try_into().expect("one conflict");
+    assert_eq!(conflict.withdrawn, [key("prince")]);
+    assert_eq!(masters.reconciler.state().owed(0), 0);
+    masters.land(1, Vec::new());
+    masters.round();
+    assert!(masters.reconciler.state().is_at_rest());
+}
