@@ -93,19 +93,18 @@ impl<'a> Sight<'a> {
             parking: Vec::new(),
         };
         let mut keys = 0;
-        for source in 0..n {
+        for (source, window) in windows.iter().enumerate() {
             sight.taking[source] = sight.can_take(source);
             if sight.taking[source] {
                 let planned = state.flights[source].as_ref();
-                keys += windows[source].len() + planned.map_or(0, |flight| flight.rows.len());
+                keys += window.len() + planned.map_or(0, |flight| flight.rows.len());
             }
         }
         sight.cases.reserve(keys);
-        for source in 0..n {
+        for (source, window) in windows.iter().enumerate() {
             if !sight.taking[source] {
                 continue;
             }
-            let window = &windows[source];
             sight.read(source, &window.before);
             if let (Some(flight), Some(shown)) = (&state.flights[source], &window.shown) {
                 sight.land(source, flight, window, shown);
