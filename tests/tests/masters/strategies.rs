@@ -1,5 +1,7 @@
 //! Each strategy picks the winner that it is named after.
 
+use std::time::Duration;
+
 use super::{PLAIN, conflicts};
 use tahr_tests::{Masters, eventually};
 
@@ -174,5 +176,32 @@ async fn a_strategy_that_is_changed_by_a_reload_decides_from_then_on() {
     masters
         .everywhere("SELECT v FROM t WHERE id = 1", "b")
         .await;
+    masters.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_shown_and_warned_of_while_the_sync_runs() {
+    let slow = format!(
+        "{PLAIN}; ALTER FUNCTION pg_catalog.clock_timestamp() RENAME TO true_clock;
+         CREATE FUNCTION pg_catalog.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql
+         AS 'SELECT pg_catalog.true_clock() - interval ''7 seconds'''"
+    );
+    let mut masters = Masters::each(&[PLAIN, &slow]).await;
+    masters.start("").await;
+    eventually(
+        Duration::from_secs(20),
+        "the clocks are shown",
+        async || {
+            let status = masters.status("s")?;
+            let skew = |place: usize| status["members"][place]["skew_ms"].as_i64();
+            let off = skew(0).zip(skew(1)).map(|(right, wrong)| right - wrong);
+            let is_off = off.is_some_and(|off| (6_900..7_100).contains(&off));
+            is_off.then_some(()).ok_or(status.to_string())
+        },
+    )
+    .await;
+    let told = masters.running().stderr();
+    let warning = "ahead of that of source \"b\"";
+    assert!(told.contains(warning), "{told}");
     masters.end().await;
 }

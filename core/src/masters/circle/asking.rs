@@ -8,7 +8,10 @@ use tokio::sync::mpsc;
 
 use super::{Setup, member::Member};
 use crate::{
-    masters::Tables,
+    masters::{
+        Tables,
+        preflight::clocks::{self, Clock},
+    },
     reconcile::Effect,
     source::{Opened, SourceError},
 };
@@ -20,6 +23,8 @@ pub(super) enum Answer {
     Marks(Vec<(usize, Lsn)>),
     /// The triggers of the tables that a member was parked for.
     Triggers(usize, Vec<String>),
+    /// Each member's clock, where it could be asked.
+    Clocks(Vec<Option<Clock>>),
 }
 
 const TRIGGERS: &str = "
@@ -62,6 +67,23 @@ pub(super) fn triggers(
         if let Ok(names) = ask_for_triggers(&opened, &oids).await {
             let _ = answers.send(Answer::Triggers(member, names));
         }
+    });
+}
+
+/// Asks the members that are open for the time.
+pub(super) fn clocks(setup: &Setup, members: &[Member], answers: &mpsc::UnboundedSender<Answer>) {
+    let opened = members.iter().map(|member| member.present.as_ref());
+    let opened: Vec<_> = opened
+        .map(|present| present.map(|present| Arc::clone(&present.opened)))
+        .collect();
+    let answers = answers.clone();
+    setup.runtime.spawn(async move {
+        let sessions = opened.iter().map(async |opened| {
+            let opened = opened.as_ref()?;
+            opened.url.connect_source(&opened.application).await.ok()
+        });
+        let sessions = join_all(sessions).await;
+        let _ = answers.send(Answer::Clocks(clocks::measure(&sessions).await));
     });
 }
 

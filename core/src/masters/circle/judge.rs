@@ -79,6 +79,8 @@ pub(super) struct Judge<'a> {
     /// side by side meet.
     catching_up: Option<CatchingUp>,
     pub(super) begun: Instant,
+    /// When the members' clocks were asked for last.
+    pub(super) clocks_asked: Option<Instant>,
     /// Since when rounds are noted that are not stored.
     pub(super) noted: Option<Instant>,
     /// Cuts that the sources' logs shall be told of once they are stored.
@@ -124,6 +126,7 @@ impl<'a> Judge<'a> {
             answers,
             catching_up: None,
             begun: Instant::now(),
+            clocks_asked: None,
             noted: None,
             unstored: Vec::new(),
             has_news: true,
@@ -196,6 +199,7 @@ impl<'a> Judge<'a> {
             }
             self.advance()?;
             self.store()?;
+            self.ask_for_clocks();
             self.show();
             if self.has_news && self.may_judge() {
                 tokio::task::yield_now().await;
@@ -308,6 +312,7 @@ impl<'a> Judge<'a> {
                 }
             }
             Answer::Triggers(member, names) => self.members[member].triggers = names,
+            Answer::Clocks(clocks) => self.compare_clocks(&clocks),
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Member {
     pub(super) owed_since: Option<Instant>,
     pub(super) rows_in: u64,
     pub(super) rows_out: u64,
+    /// How far its clock is ahead of the engine's.
+    pub(super) skew_ms: Option<i64>,
     stop: Stop,
 }
 
@@ -70,6 +72,7 @@ impl Member {
             owed_since: None,
             rows_in: 0,
             rows_out: 0,
+            skew_ms: None,
             stop: stop.child(),
         }
     }

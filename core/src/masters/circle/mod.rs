@@ -18,6 +18,7 @@ mod acts;
 mod asking;
 mod attempt;
 mod books;
+mod clocks;
 mod drawing;
 mod first;
 mod gathering;

@@ -51,7 +51,7 @@ pub(super) fn show(
                 Some(since) => Some(since.elapsed().as_secs_f64()),
                 None => is_idle.then_some(0.0),
             },
-            skew_ms: None,
+            skew_ms: member.skew_ms,
         });
     }
     handle.update(|status| {

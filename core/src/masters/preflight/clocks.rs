@@ -1,4 +1,6 @@
 //! What time it is on each source: `latest` judges by their clocks.
+//!
+//! `tahr check` asks once, and a running sync now and then, since clocks drift.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,15 +18,23 @@ const NOW: &str = "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 10
 
 /// How far the clock of a source is ahead of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Clock {
+pub struct Clock {
     /// Microseconds.
     ahead: i64,
     /// By how much that may be wrong: half the time that the answer took.
     error: i64,
 }
 
+impl Clock {
+    /// How far it is ahead of the engine's, in milliseconds.
+    #[must_use]
+    pub const fn ahead_ms(self) -> i64 {
+        self.ahead / 1000
+    }
+}
+
 /// The clock behind each session, where it answers.
-pub(super) async fn measure(sessions: &[Option<Session>]) -> Vec<Option<Clock>> {
+pub async fn measure(sessions: &[Option<Session>]) -> Vec<Option<Clock>> {
     // Our own clock may be set meanwhile, so it is looked at once.
     let begun = Instant::now();
     let start = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -55,7 +65,8 @@ fn micros(count: u128) -> i64 {
 }
 
 /// A warning for each pair of sources whose clocks differ for certain.
-pub(super) fn differences(sync: &str, clocks: &[(&str, Option<Clock>)]) -> Vec<Error> {
+#[must_use]
+pub fn differences(sync: &str, clocks: &[(&str, Option<Clock>)]) -> Vec<Error> {
     let known = clocks
         .iter()
         .filter_map(|(name, clock)| Some((*name, (*clock)?)));

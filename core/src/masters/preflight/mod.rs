@@ -6,7 +6,7 @@
 //! engine before the sources of a sync begin to replicate to each other. Nothing is written.
 
 mod alike;
-mod clocks;
+pub mod clocks;
 mod rings;
 
 use std::collections::BTreeSet;
