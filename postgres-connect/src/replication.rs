@@ -15,6 +15,9 @@ pub struct Replication<'a> {
     pub publication: &'a str,
     /// Where to start; zero is where the slot stands.
     pub start_lsn: u64,
+    /// What the server is told that is needed no more, until it is told of more: what was read is
+    /// not stored yet.
+    pub ack_lsn: u64,
     /// The connection's `application_name` unless the URL has one.
     pub application: &'a str,
     /// How many events may wait between the connection and its reader.
@@ -52,6 +55,7 @@ impl Url {
         .with_port(self.port)
         .with_tls(self.replication_tls(&host))
         .with_start_lsn(Lsn::from(what.start_lsn))
+        .with_ack_lsn(Lsn::from(what.ack_lsn))
         .with_status_interval(Duration::from_secs(1))
         .with_buffer_size(what.buffer_events)
         .with_options(options);
@@ -105,6 +109,7 @@ mod tests {
             slot: "s",
             publication: "p",
             start_lsn: 7,
+            ack_lsn: 5,
             application: "tahr",
             buffer_events: 8,
             max_message_size: 99,
@@ -114,5 +119,6 @@ mod tests {
         assert!(options.rfind("TimeZone=UTC") > options.find("Asia"));
         assert_eq!((config.max_message_size, config.buffer_events), (99, 8));
         assert_eq!(u64::from(config.start_lsn), 7);
+        assert_eq!(config.ack_lsn.map(u64::from), Some(5));
     }
 }

@@ -199,3 +199,45 @@ async fn bytes_altered_on_the_way_are_reported_and_read_again() {
     one.batches();
     running.terminate().assert_success();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_stream_tells_the_slot_nothing_that_is_only_read() {
+    let database = table(&Postgres::shared()).await;
+    let one = Scripted::new();
+    // Nothing is old enough to be told, whatever is stored.
+    let config = sync(database.url(), &[("one", &one)], "");
+    assert!(config.contains("redo = \"200ms\""), "{config}");
+    let engine = Engine::builder()
+        .config(config.replace("redo = \"200ms\"", "redo = \"1h\""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    let of = |what: &str| {
+        let name = database.name();
+        format!("SELECT {what} FROM pg_replication_slots WHERE database = '{name}'")
+    };
+    let before = database.value(&of("confirmed_flush_lsn")).await;
+    for _ in 0..3 {
+        database
+            .execute("INSERT INTO t (v) SELECT 'a' FROM generate_series(1, 2000)")
+            .await;
+        eventually(SOON, "one holds all", async || {
+            one.holds(&database, "t", COLUMNS).await
+        })
+        .await;
+        let server = database.value(&of("active_pid")).await;
+        database
+            .value(&of("pg_terminate_backend(active_pid)"))
+            .await;
+        eventually(SOON, "the stream is open again", async || {
+            let now = database.value(&of("coalesce(active_pid, 0)")).await;
+            let is_new = now != "0" && now != server;
+            is_new.then_some(()).ok_or(now)
+        })
+        .await;
+        // Its first word to the server may need a moment.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(database.value(&of("confirmed_flush_lsn")).await, before);
+    running.terminate().assert_success();
+}

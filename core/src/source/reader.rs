@@ -175,6 +175,7 @@ impl Reader {
             slot: &self.slot,
             publication: &self.publication,
             start_lsn: tail.lsn.0,
+            ack_lsn: self.status.get().released.0,
             application: &self.application,
             buffer_events: BUFFERED_EVENTS,
             max_message_size: usize::try_from(self.max_row_bytes).unwrap_or(usize::MAX),

@@ -36,12 +36,14 @@ impl Judge<'_> {
         let record = &round.record;
         let acts =
             !(record.begun.is_empty() && record.parked.is_empty() && record.paused.is_none());
-        self.unstored.extend(&record.cuts);
         if acts || !round.conflicts.is_empty() {
             self.keep(record)?;
+            self.unstored.extend(&record.cuts);
+            self.release();
         } else {
             // Nobody is told of anything: its disk's time is better spent on rounds that do.
             self.memory.note(record)?;
+            self.unstored.extend(&record.cuts);
             self.noted.get_or_insert_with(Instant::now);
         }
         let begun_applies: Vec<usize> = (round.record.begun.iter())

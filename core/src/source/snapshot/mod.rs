@@ -165,6 +165,7 @@ pub(super) async fn open_gated(
         slot: "",
         publication: "",
         start_lsn: 0,
+        ack_lsn: 0,
         application,
         buffer_events: 1,
         max_message_size: 1 << 20,
