@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Candidate, Conflict, Key, Mutation, Origin, Pause, Quarrel, Row, Rules, Version, Winner,
     case::Verdict,
-    judge::{Judge, merged},
+    judge::{Judge, won},
     meeting::Meeting,
     sight::Sight,
     verdicts::Verdicts,
@@ -127,11 +127,7 @@ impl Verdicts {
                     candidates.swap_remove(index).version
                 } else {
                     let winner = judge.decide(Quarrel::Key, key, &candidates)?;
-                    let version = match &winner {
-                        Winner::Candidate(index) => Some(candidates[*index].version.clone()),
-                        Winner::Merged(row) => merged(&candidates, row.clone()),
-                        Winner::Nobody | Winner::Later => None,
-                    };
+                    let version = won(&winner, &candidates);
                     self.conflicts.push(Conflict {
                         quarrel: Quarrel::Key,
                         key: key.clone(),

@@ -116,9 +116,18 @@ impl<'a> Judge<'a> {
     }
 }
 
+/// What a key shall be everywhere, if somebody won.
+pub(super) fn won(winner: &Winner, candidates: &[Candidate]) -> Option<Version> {
+    match winner {
+        Winner::Candidate(index) => Some(candidates[*index].version.clone()),
+        Winner::Merged(row) => merged(candidates, row.clone()),
+        Winner::Nobody | Winner::Later => None,
+    }
+}
+
 /// The version that custom code made of several: as late as the latest of them, and not yet known
 /// to anybody.
-pub(super) fn merged(candidates: &[Candidate], row: Option<Row>) -> Option<Version> {
+fn merged(candidates: &[Candidate], row: Option<Row>) -> Option<Version> {
     let versions = || candidates.iter().map(|candidate| &candidate.version);
     let latest = versions().max_by_key(|version| version.origin.time)?;
     Some(Version {

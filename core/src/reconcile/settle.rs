@@ -283,13 +283,6 @@ impl Settling<'_, '_> {
     }
 }
 
-impl Entry {
-    /// Notes that these members, a bit each, aren't owed it any more.
-    fn take_from(&mut self, members: u64) {
-        self.owed &= !members;
-        self.own.retain(|(own, _)| members >> own & 1 == 0);
-    }
-}
 impl Round {
     /// Takes the windows' share into the record, and begins the applies of reachable sources with
     /// nothing in flight.

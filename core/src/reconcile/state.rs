@@ -31,6 +31,12 @@ impl Entry {
         self.owed >> source & 1 == 1
     }
 
+    /// Notes that these members, a bit each, aren't owed it any more.
+    pub(super) fn take_from(&mut self, members: u64) {
+        self.owed &= !members;
+        self.own.retain(|(own, _)| members >> own & 1 == 0);
+    }
+
     /// What member `source` is owed, if it is.
     #[must_use]
     pub fn version_for(&self, source: usize) -> &Version {
@@ -244,8 +250,7 @@ impl State {
     pub(super) fn forget(&mut self, source: usize) {
         for key in std::mem::take(&mut self.owed[source]) {
             if let Some(entry) = self.entries.get_mut(&key) {
-                entry.owed &= !(1 << source);
-                entry.own.retain(|(own, _)| *own != source);
+                entry.take_from(1 << source);
                 if entry.owed == 0 {
                     let moved = entry.version.moved.take();
                     self.entries.swap_remove(&key);

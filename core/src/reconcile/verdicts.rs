@@ -3,7 +3,7 @@
 use super::{
     Candidate, Conflict, Holder, Key, Mutation, Origin, Pause, Quarrel, Rules, Version, Winner,
     case::Verdict,
-    judge::{Judge, merged},
+    judge::{Judge, won},
     sight::Sight,
 };
 
@@ -103,11 +103,7 @@ impl Verdicts {
             return Ok(());
         }
         let winner = judge.decide(Quarrel::Key, key, &candidates)?;
-        let version = match &winner {
-            Winner::Candidate(index) => Some(candidates[*index].version.clone()),
-            Winner::Merged(row) => merged(&candidates, row.clone()),
-            Winner::Nobody | Winner::Later => None,
-        };
+        let version = won(&winner, &candidates);
         let version = version.map(|version| spreading(rules, version));
         for (index, candidate) in candidates.iter().enumerate() {
             let delete = &candidate.version;
