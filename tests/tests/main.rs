@@ -17,6 +17,7 @@ mod harness;
 mod init_writes_a_config;
 mod json_lines;
 mod kills;
+mod lagging_targets;
 mod large_transactions;
 mod masters;
 mod masters_apply;

@@ -2,12 +2,15 @@
 
 use std::{path::Path, time::SystemTime};
 
+use tahr_plugin_api::Lsn;
+
 use crate::{
     Faults, cli,
     config::Config,
     control::{Answer, Request, ask},
     engine::Report,
     lane::{State, Status},
+    source::SourceStatus,
 };
 
 use super::{Output, masters, output::table, watch};
@@ -61,6 +64,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
         if let (Some((fault, since)), false) = (&source.fault, source.is_streaming) {
             lines.push(format!("  {} ago: {fault}", age(*since)));
         }
+        lines.extend(log_lines(source));
     }
     for sync in &report.masters {
         lines.extend(masters::lines(sync));
@@ -77,6 +81,31 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
         {
             lines.extend(details(lane));
         }
+    }
+    lines
+}
+
+/// What is kept for the lanes of `source`, and where.
+fn log_lines(source: &SourceStatus) -> Vec<String> {
+    let log = &source.log;
+    let mut lines = Vec::new();
+    if source.end != Lsn::ZERO {
+        lines.push(format!(
+            "  slot holds {}, log holds {} in memory and {} of {} on disk",
+            size(source.end.bytes_since(source.released)),
+            size(log.memory),
+            size(log.disk),
+            size(log.limit)
+        ));
+    }
+    if let Some((fault, since)) = &log.fault {
+        lines.push(format!("  {} ago: {fault}", age(*since)));
+    }
+    if log.cut_off > 0 {
+        lines.push(format!(
+            "  lanes whose further changes only the source's WAL keeps: {}",
+            log.cut_off
+        ));
     }
     lines
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{
     document::{Section, nearest},
-    model::{Config, Engine, Source, Target},
+    model::{Config, Engine, OnLogLimit, Source, Target},
     node::Node,
     sync, toml_value,
 };
@@ -173,6 +173,8 @@ fn source(section: &Section<'_>) -> Option<Source> {
             "redo",
             "slot_timeout",
             "max_row_bytes",
+            "log_limit",
+            "on_log_limit",
             "capture",
         ],
         &[],
@@ -198,6 +200,14 @@ fn source(section: &Section<'_>) -> Option<Source> {
         .get("max_row_bytes")
         .map_or(Some(Source::DEFAULT_MAX_ROW_BYTES), |node| {
             node.size(8 << 10)
+        });
+    let log_limit = section
+        .get("log_limit")
+        .map_or(Some(Source::DEFAULT_LOG_LIMIT), |node| node.size(1 << 20));
+    let on_log_limit = section
+        .get("on_log_limit")
+        .map_or(Some(OnLogLimit::Hold), |node| {
+            node.choice(&[("hold", OnLogLimit::Hold), ("park", OnLogLimit::Park)])
         });
     let publication = section.get("publication").and_then(|node| {
         let name = node.text()?;
@@ -229,6 +239,8 @@ fn source(section: &Section<'_>) -> Option<Source> {
         redo: redo?,
         slot_timeout: slot_timeout?,
         max_row_bytes: max_row_bytes?,
+        log_limit: log_limit?,
+        on_log_limit: on_log_limit?,
     })
 }
 

@@ -65,6 +65,20 @@ pub struct Source {
     pub slot_timeout: Duration,
     /// The largest row, in bytes, that the stream accepts.
     pub max_row_bytes: u64,
+    /// How many bytes of segment files the log may have.
+    pub log_limit: u64,
+    /// What to do where it has as many.
+    pub on_log_limit: OnLogLimit,
+}
+
+/// What to do where a log is as large as it may be, since a lane lags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLogLimit {
+    /// What comes next stays in the source's WAL for that lane.
+    #[default]
+    Hold,
+    /// The lane is parked, and nothing is kept for it any more.
+    Park,
 }
 
 impl Source {
@@ -74,6 +88,8 @@ impl Source {
     pub const DEFAULT_SLOT_TIMEOUT: Duration = Duration::from_secs(60);
     /// `max_row_bytes` where none is given.
     pub const DEFAULT_MAX_ROW_BYTES: u64 = 64 << 20;
+    /// `log_limit` where none is given.
+    pub const DEFAULT_LOG_LIMIT: u64 = 10 << 30;
 }
 
 impl fmt::Debug for Source {
@@ -85,6 +101,8 @@ impl fmt::Debug for Source {
             .field("redo", &self.redo)
             .field("slot_timeout", &self.slot_timeout)
             .field("max_row_bytes", &self.max_row_bytes)
+            .field("log_limit", &self.log_limit)
+            .field("on_log_limit", &self.on_log_limit)
             .finish()
     }
 }

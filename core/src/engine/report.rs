@@ -32,7 +32,7 @@ pub struct Report {
 impl Report {
     /// Adds a source with its lanes.
     pub(super) fn add(&mut self, running: &Running, config: &Config, pauses: &Pauses) {
-        let source = running.status.get();
+        let mut source = running.status.get();
         let Some(streaming) = &running.streaming else {
             // Lanes begin once the source is open; that they are there is no secret until then.
             let waiting = lanes(config).into_iter();
@@ -52,10 +52,11 @@ impl Report {
             self.sources.push(source);
             return;
         };
+        source.log = streaming.log.usage();
         let end = source.end.max(streaming.log.tail().lsn);
         self.lanes.extend(streaming.seats.values().map(|seat| {
             let mut status = seat.status.get();
-            let passed = status.passed.max(streaming.opened.confirmed);
+            let passed = status.passed.max(streaming.begin.lsn);
             status.lag_bytes = end.bytes_since(passed);
             let age = status.lag_as_of.and_then(|as_of| as_of.elapsed().ok());
             if let (Some(lag), Some(age), true) =

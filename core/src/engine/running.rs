@@ -22,7 +22,7 @@ use crate::{
     Error, Faults,
     config::{Config, Source, Sync},
     lane::{Setup, stream_id, views},
-    log::{LaneId, Log},
+    log::{LaneId, Log, LogId, LogSetup},
     masters::circle::Present,
     plugin::Registry,
     record::Relations,
@@ -46,6 +46,8 @@ pub(super) struct Streaming {
     pub(super) opened: Arc<Opened>,
     pub(super) tables: Vec<Table>,
     pub(super) log: Arc<Log>,
+    /// Where its log began when it was opened.
+    pub(super) begin: Position,
     pub(super) seats: BTreeMap<LaneName, Seat>,
     /// Places in the log of the circles that it is a member of, by the names of their syncs.
     pub(super) circles: BTreeMap<String, LaneId>,
@@ -295,22 +297,41 @@ async fn open(
             continue;
         }
         let folder = config.engine.state_dir.join("log").join(name);
-        let start = Position::at(opened.confirmed);
-        let log = Log::new(&folder, config.engine.memory, start.clone())
-            .map_err(|error| Error::failed(error.to_string()))?;
+        let relations = Arc::<Relations>::default();
+        let log = Log::open(LogSetup {
+            folder: &folder,
+            id: LogId {
+                system_id: opened.identity.system_id.clone(),
+                timeline: opened.identity.timeline,
+                database: opened.identity.database_oid,
+                slot: opened.slot.clone(),
+            },
+            budget: config.engine.memory,
+            limit: source.log_limit,
+            on_limit: source.on_log_limit,
+            confirmed: opened.confirmed,
+            end: opened.identity.wal_lsn,
+            relations: Arc::clone(&relations),
+        });
+        let log = Arc::new(log.map_err(|error| Error::failed(error.to_string()))?);
+        let kept = log.keep_on(name);
+        kept.map_err(|error| Error::failed(format!("start a thread: {error}")))?;
+        // What lanes have stored is seen when they begin; until then all is kept.
+        let start = log.reach();
         status.update(|status| {
-            status.read = opened.confirmed;
+            status.read = log.tail().lsn;
             status.released = opened.confirmed;
             status.fault = None;
         });
         let mut streaming = Streaming {
             opened: Arc::new(opened),
             tables,
-            log: Arc::new(log),
+            log,
+            begin: start.clone(),
             seats: BTreeMap::new(),
             circles: BTreeMap::new(),
             source: source.clone(),
-            relations: Arc::default(),
+            relations,
             seats_made: 0,
         };
         for (sync_name, sync) in &config.syncs {

@@ -81,6 +81,7 @@ impl Worker {
                         advanced = Instant::now();
                         is_accepted = false;
                     }
+                    self.setup.log.passed(self.setup.id, at.clone());
                     // Whatever failed before is behind it.
                     if self.reached.as_ref().is_none_or(|reached| at >= *reached) {
                         self.backoff.succeeded();

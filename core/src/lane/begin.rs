@@ -93,6 +93,17 @@ impl Worker {
         Ok(())
     }
 
+    /// The error of a lane that the log keeps nothing for any more, if it is one.
+    pub(super) fn left_behind(&self) -> Option<WriteError> {
+        let why = self.setup.log.has_given_up(self.setup.id)?;
+        Some(WriteError::rejected(why.to_string()).hint(format!(
+            "its tables have to be copied again: set `on_gap = \"resync\"` in the sync, then \
+             `tahr reload` and `tahr resume {}`; `on_log_limit = \"hold\"` in the source leaves what \
+             targets lack in its WAL, and a larger `log_limit` in the log",
+            self.setup.name()
+        )))
+    }
+
     /// Where the log has let go of what lies behind `position`, the slot may still hold it.
     fn read_again_from(&self, position: &Position) {
         let log = &self.setup.log;
@@ -119,7 +130,7 @@ impl Worker {
             self.setup.log.join(self.setup.id, position.clone());
             self.read_again_from(position);
         }
-        let mut reach = self.setup.log.reach();
+        let reach = self.setup.log.reach();
         let gap = match &held {
             Some(position) if *position >= reach => {
                 self.had_checkpoint = true;
@@ -136,14 +147,12 @@ impl Worker {
             None => None,
         };
         let mode = gap.is_some().then_some(LoadMode::Replace);
-        if gap.is_none() {
-            // Nothing was ever copied: the lane needs nothing from before its snapshot.
-            reach = self.setup.log.join_at_tail(self.setup.id);
-        }
         if let Some(gap) = gap {
             let refills = self.setup.plugin.description.capabilities.refills;
             let default = if refills { OnGap::Resync } else { OnGap::Park };
             if self.setup.sync.on_gap.unwrap_or(default) == OnGap::Park {
+                // Nothing that would be kept for it helps any more.
+                self.setup.log.give_up(self.setup.id);
                 return Err(WriteError::rejected(format!("gap: {gap}")).hint(
                     "set `on_gap = \"resync\"` in the sync to copy its tables again, \
                      then `tahr reload`",
@@ -151,6 +160,8 @@ impl Worker {
             }
             tracing::warn!(lane = %self.setup.name(), "gap: {gap}; copying all tables again");
         }
+        // Everything is copied: the lane needs nothing from before its snapshot.
+        let reach = self.setup.log.join_at_tail(self.setup.id);
         self.reached = self.reached.take().max(Some(reach.clone()));
         match writer.flush(&reach)? {
             Written::Stored(position) if position == reach => {

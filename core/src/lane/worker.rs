@@ -147,6 +147,7 @@ impl Worker {
                 Ok(Flow::Stopped) => break,
                 Ok(Flow::Again) => continue,
                 Err(_) if self.setup.stop.is_stopping() => break,
+                Err(error) if error.is_transient() => self.left_behind().unwrap_or(error),
                 Err(error) => error,
             };
             let fault = Fault::from(&error);

@@ -2,15 +2,22 @@
 
 use tahr_plugin_api::{Position, abi::Arena};
 
-/// The number of the next entry to read.
+/// The number of the next entry to read, and how often the log had been rewound when it was given:
+/// a cursor from before a rewind is told where to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cursor(pub(super) u64);
+pub struct Cursor {
+    pub(super) epoch: u64,
+    pub(super) number: u64,
+}
 
 impl Cursor {
     /// The entry behind this one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self {
+            number: self.number + 1,
+            ..self
+        }
     }
 }
 
@@ -22,8 +29,8 @@ pub enum Next {
     /// Nothing more for now: the lane has read all, and the source is known to hold nothing
     /// before this position that isn't in the log.
     Tail(Position),
-    /// The log begins anew, further back than it reached, for the sake of another lane. What the lane
-    /// had read comes again from this cursor on; what it has dealt with it skips.
+    /// The log begins anew, further back than it reached, for the sake of this lane or of another.
+    /// What the lane had read comes again from this cursor on; what it has dealt with it skips.
     Rewound(Cursor),
     /// The lane or the engine is stopping.
     Stopped,

@@ -2,19 +2,28 @@
 //!
 //! ```text
 //! source ──append──▶ │ segment files │ newest arenas in memory │ ◀──next── lane cursors
-//!                    ▲ unlinked behind the slowest lane         ▲ spilled when over budget
+//!                    ▲ unlinked behind the slowest lane         ▲ written when a lane lags
 //! ```
 //!
 //! # Guarantees
 //!
 //! - Every lane sees every arena after its own stored position, in order, as often as it has to
 //!   start again: an arena goes only when every lane has *stored* what is in it.
-//! - Memory stays within the budget, or is one arena that is larger. What doesn't fit is written to
-//!   segment files once, however many lanes lag. Where that would help nobody, since all lanes lag
+//! - Memory stays within the budget, or is one arena that is larger. What a lane lacks that lags, is
+//!   paused or parked is written to segment files once, however many lag, and synced: in the background
+//!   (`keep`), or at once where memory has no room. Where that would help nobody, since all lanes lag
 //!   alike, the source waits instead: then the write-ahead log of the source is the log. The parts
 //!   of an open transaction are always kept, so a target that loses it is given all of it again.
-//! - The [`frontier`](Log::frontier) is the lowest position that every lane has stored, parked ones
-//!   included; [`Frontier`] says how much of it the slot may be told.
+//! - While all lanes keep up nothing is written.
+//! - The [`frontier`](Log::frontier) is the lowest position that every lane has stored, or that the
+//!   synced disk covers for it; [`Frontier`] says how much of it the slot may be told.
+//! - Segment files outlive the engine, with the relations that they refer to and the identity of the
+//!   stream: the next run finds them again (`recover`), and the source is read from where they end.
+//! - Where the disk has no room (`room`), memory lets go of what the lanes that lag lack: they are *cut
+//!   off*, the slot is told no more than the disk has, and once such a lane has read that the log is
+//!   rewound. Or it is given up, if the source's `on_log_limit` says so.
+//! - A segment that can't be read is set aside. The log is rewound to where it began; if the slot has let
+//!   go of that, the lanes that need it have a gap. No lane ever passes over something.
 //! - A target that went back further than the log reaches is served all the same while the slot still
 //!   holds what it lost: the log is [rewound](Log::rewind), the source read again from the slot, and
 //!   the other lanes skip what they have dealt with.
@@ -31,7 +40,21 @@
 //! longer than it takes to look something up: files are read and written outside of the lock.
 
 mod cursor;
+mod disk;
 mod frontier;
+mod keep;
+#[cfg(test)]
+mod lagging;
+mod lanes;
+mod ledger;
+mod open;
+mod record;
+mod recover;
+#[cfg(test)]
+mod restarts;
+mod rewind;
+mod room;
+mod scribe;
 mod segment;
 #[cfg(test)]
 mod soak;
@@ -39,9 +62,13 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod usage;
 #[cfg(test)]
 mod waiting;
 
 pub use cursor::{Cursor, Next};
 pub use frontier::Frontier;
+pub use ledger::LogId;
+pub use open::LogSetup;
 pub use store::{LaneId, Log, LogError};
+pub use usage::LogUsage;

@@ -1,283 +1,268 @@
-//! Segment files: arenas that memory could not hold.
-//!
-//! # Form
-//!
-//! ```text
-//! file    = magic "tahrlog1", record*
-//! record  = length u32, crc32c u32 (of number and arena), number u64, arena (length bytes)
-//! ```
-//!
-//! Little-endian. They belong to one run of the engine, which removes what an earlier one left:
-//! what isn't stored in a target is still in the source's slot. So they are never synced.
+//! Segment files: what lanes that lag still need.
 
 use std::{
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use fs_err::File;
-use tahr_plugin_api::abi::Arena;
+use tahr_plugin_api::{Position, abi::Arena};
 
-const MAGIC: &[u8; 8] = b"tahrlog1";
-const HEADER: usize = 16;
+use super::record::{FILE_HEADER, Head, RECORD_HEADER, read_file_header};
 
 /// A segment is closed once it is this long.
 pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
+/// How far apart places lie from which a segment can be read.
+const MARK_EVERY: u64 = 256 << 10;
+const READ_BUFFER: usize = 256 << 10;
 
-/// What the write buffer may keep between two arenas; one large row must not hold its size.
-const KEPT_SCRATCH: usize = 4 << 20;
-
-/// One segment file; removed from disk when the last [`Place`] in it goes.
+/// One segment file. It outlives the engine, unless it is [discarded](Self::discard): then it is
+/// removed from disk as soon as nobody holds it.
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
-    /// Open while records are added. It is here and not in the spiller so that a file without
-    /// readers gives its space back at once.
-    writing: Mutex<Option<File>>,
+    is_garbage: AtomicBool,
 }
 
 impl Segment {
-    fn append(&self, record: &[u8]) -> io::Result<()> {
-        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = writing.as_mut() else {
-            return Err(io::Error::other("a segment file was closed already"));
-        };
-        file.write_all(record)
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            is_garbage: AtomicBool::new(false),
+        }
     }
 
-    fn close(&self) {
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
+
+    /// Nobody needs it any more.
+    pub(super) fn discard(&self) {
+        self.is_garbage.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives it another name, under which nobody reads it; returns that.
+    pub(super) fn set_aside(&self) -> PathBuf {
+        set_aside(&self.path)
+    }
+}
+
+/// Gives the segment file at `path` another name, under which nobody reads it; returns that.
+pub(super) fn set_aside(path: &Path) -> PathBuf {
+    let aside = path.with_extension("damaged");
+    if let Err(error) = fs_err::rename(path, &aside) {
+        tracing::warn!(%error, "a damaged segment file can't be renamed");
+    }
+    aside
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        // It may be gone already with its folder; there is nothing to do about it either way.
-        let _ = fs_err::remove_file(&self.path);
+        if *self.is_garbage.get_mut() {
+            // It may be gone already with its folder; there is nothing to do about it either way.
+            let _ = fs_err::remove_file(&self.path);
+        }
     }
 }
 
-/// Where an arena lies on disk.
+/// A place in a segment from which it can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The first entry from there on.
+    pub(super) number: u64,
+    /// The position before it.
+    pub(super) before: Position,
+    pub(super) offset: u64,
+}
+
+/// A segment as the log holds it.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    segment: Arc<Segment>,
-    offset: u64,
-    length: u32,
-    number: u64,
+pub(super) struct Held {
+    pub(super) segment: Arc<Segment>,
+    /// The number behind its last entry.
+    pub(super) next: u64,
+    /// Where a lane stands that has stored all of it.
+    pub(super) end: Position,
+    /// Its length.
+    pub(super) bytes: u64,
+    /// From where it can be read: its beginning, and places a part of a MiB apart.
+    pub(super) marks: Vec<Mark>,
 }
 
-impl Place {
-    /// Reads the arena back.
-    pub(super) fn read(&self) -> io::Result<Arena> {
-        let mut file = File::open(&self.segment.path)?;
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut bytes = vec![0; HEADER + self.length as usize];
-        file.read_exact(&mut bytes)?;
-        let damaged = |what: &str| {
-            let path = self.segment.path.display();
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!(
-                    "segment file {path} is damaged at byte {}: {what}",
-                    self.offset
-                ),
-            )
+impl Held {
+    pub(super) fn new(segment: Arc<Segment>, number: u64, begin: Position) -> Self {
+        let mark = Mark {
+            number,
+            before: begin.clone(),
+            offset: FILE_HEADER,
         };
-        let (header, arena) = bytes.split_at(HEADER);
-        let word =
-            |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().unwrap_or_default());
-        if word(0) != self.length || header[8..] != self.number.to_le_bytes() {
-            return Err(damaged("another record lies there"));
+        Self {
+            segment,
+            next: number,
+            end: begin,
+            bytes: FILE_HEADER,
+            marks: vec![mark],
         }
-        if word(4) != crc32c::crc32c_append(crc32c::crc32c(&header[8..]), arena) {
-            return Err(damaged("checksum differs"));
+    }
+
+    /// Its first entry.
+    pub(super) fn first(&self) -> u64 {
+        self.marks[0].number
+    }
+
+    /// Where a lane stands that needs all of it.
+    pub(super) fn begin(&self) -> &Position {
+        &self.marks[0].before
+    }
+
+    /// Notes a record of `bytes` at its end.
+    pub(super) fn add(&mut self, number: u64, is_bare: bool, end: Position, bytes: u64) {
+        let last = self.marks.last().map_or(0, |mark| mark.offset);
+        if self.bytes - last >= MARK_EVERY {
+            self.marks.push(Mark {
+                number,
+                before: self.end.clone(),
+                offset: self.bytes,
+            });
         }
-        Arena::read_from(arena).ok_or_else(|| damaged("not an arena"))
+        self.next = number + u64::from(!is_bare);
+        self.end = end;
+        self.bytes += bytes;
+    }
+
+    /// The last mark at or before `number`.
+    pub(super) fn mark_of(&self, number: u64) -> &Mark {
+        let behind = self.marks.partition_point(|mark| mark.number <= number);
+        &self.marks[behind.saturating_sub(1)]
+    }
+
+    /// The entry from which a lane that stands at `position` is to read.
+    pub(super) fn number_at(&self, position: &Position) -> u64 {
+        let behind = self.marks.partition_point(|mark| mark.before <= *position);
+        self.marks[behind.saturating_sub(1)].number
     }
 }
 
-/// Writes arenas into segment files, one after the other.
-#[derive(Debug)]
-pub(super) struct Spiller {
-    folder: PathBuf,
-    /// The segment that is being filled, and its length; the entries in it own it.
-    current: Option<(Weak<Segment>, u64)>,
-    made: u64,
-    scratch: Vec<u8>,
+/// Whether `error` speaks of the file, and not of something that the process lacks just now.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
+    let code = error.raw_os_error();
+    !passing
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
 }
 
-impl Spiller {
-    /// A spiller into `folder`, from which it removes segments of earlier runs.
-    pub(super) fn new(folder: &Path) -> io::Result<Self> {
-        fs_err::create_dir_all(folder)?;
-        for entry in fs_err::read_dir(folder)? {
-            let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "segment")
-            {
-                fs_err::remove_file(path)?;
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// Reads a segment's records one after the other.
+#[derive(Debug)]
+pub(super) struct SegmentReader {
+    segment: Weak<Segment>,
+    file: BufReader<File>,
+    /// What comes next.
+    at: Mark,
+}
+
+impl SegmentReader {
+    /// Reads `segment` from `mark` on.
+    pub(super) fn open(segment: &Arc<Segment>, mark: &Mark) -> io::Result<Self> {
+        let mut file = File::open(&segment.path)?;
+        file.seek(SeekFrom::Start(mark.offset))?;
+        Ok(Self {
+            segment: Arc::downgrade(segment),
+            file: BufReader::with_capacity(READ_BUFFER, file),
+            at: mark.clone(),
+        })
+    }
+
+    /// Number and position that the header of the file at `path` says it begins with.
+    pub(super) fn header(path: &Path) -> io::Result<(u64, Position)> {
+        let mut header = [0; FILE_HEADER as usize];
+        File::open(path)?.read_exact(&mut header)?;
+        read_file_header(&header).ok_or_else(|| invalid("it does not begin like a segment file"))
+    }
+
+    /// Whether it can go on to entry `number` of `segment`, which can be read from `mark` too.
+    pub(super) fn leads_to(&self, segment: &Arc<Segment>, number: u64, mark: &Mark) -> bool {
+        std::ptr::eq(self.segment.as_ptr(), Arc::as_ptr(segment))
+            && (mark.number..=number).contains(&self.at.number)
+    }
+
+    /// The entry `number`, which is not before where it stands.
+    pub(super) fn read(&mut self, number: u64) -> io::Result<Arena> {
+        loop {
+            if let Some(arena) = self.record(number)? {
+                return Ok(arena);
             }
         }
-        Ok(Self {
-            folder: folder.to_owned(),
-            current: None,
-            made: 0,
-            scratch: Vec::new(),
-        })
     }
 
-    /// Writes `arena`, the log's entry `number`. After an error nothing refers to what may have
-    /// been written of it.
-    pub(super) fn write(&mut self, number: u64, arena: &Arena) -> io::Result<Place> {
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&[0; HEADER]);
-        arena.write_to(&mut self.scratch);
-        let length = u32::try_from(self.scratch.len() - HEADER)
-            .map_err(|_| io::Error::other("an arena is longer than 4 GiB"))?;
-        self.scratch[8..HEADER].copy_from_slice(&number.to_le_bytes());
-        let checksum = crc32c::crc32c(&self.scratch[8..]);
-        self.scratch[..4].copy_from_slice(&length.to_le_bytes());
-        self.scratch[4..8].copy_from_slice(&checksum.to_le_bytes());
-        let (segment, offset) = match self.unfinished() {
-            Some(current) => current,
-            None => self.open()?,
-        };
-        let written = segment.append(&self.scratch);
-        let end = offset + self.scratch.len() as u64;
-        if written.is_err() || end >= SEGMENT_BYTES {
-            // After an error nobody knows where the file ends: the next record gets a new one.
-            segment.close();
+    /// Passes the next record; its arena, where it is the entry `wanted`.
+    fn record(&mut self, wanted: u64) -> io::Result<Option<Arena>> {
+        let mut header = [0; RECORD_HEADER];
+        self.file.read_exact(&mut header)?;
+        let head = Head::read(&header);
+        if head.number != self.at.number || head.end < self.at.before {
+            return Err(invalid("another record lies there"));
+        }
+        let is_wanted = head.number == wanted && !head.is_bare;
+        let arena = if is_wanted {
+            let arena = Arena::read_from(&self.payload(&header, &head)?);
+            Some(arena.ok_or_else(|| invalid("a record holds no arena"))?)
         } else {
-            self.current = Some((Arc::downgrade(&segment), end));
+            self.file.seek_relative(i64::from(head.length))?;
+            None
+        };
+        self.passed(&head);
+        Ok(arena)
+    }
+
+    fn passed(&mut self, head: &Head) {
+        self.at = Mark {
+            number: head.number + u64::from(!head.is_bare),
+            before: head.end.clone(),
+            offset: self.at.offset + RECORD_HEADER as u64 + u64::from(head.length),
+        };
+    }
+
+    fn payload(&mut self, header: &[u8; RECORD_HEADER], head: &Head) -> io::Result<Vec<u8>> {
+        // A damaged length must not cost memory.
+        let left = self.file.get_ref().metadata()?.len();
+        if u64::from(head.length) > left.saturating_sub(self.at.offset) {
+            return Err(invalid("a record is longer than the file"));
         }
-        self.scratch.clear();
-        self.scratch.shrink_to(KEPT_SCRATCH);
-        written.map(|()| Place {
-            segment,
-            offset,
-            length,
-            number,
-        })
-    }
-
-    /// The segment that is being filled, unless all that was in it has gone.
-    fn unfinished(&mut self) -> Option<(Arc<Segment>, u64)> {
-        let (segment, end) = self.current.take()?;
-        Some((segment.upgrade()?, end))
-    }
-
-    fn open(&mut self) -> io::Result<(Arc<Segment>, u64)> {
-        self.made += 1;
-        let path = self.folder.join(format!("{:08}.segment", self.made));
-        let file = File::create(&path)?;
-        let segment = Arc::new(Segment {
-            path,
-            writing: Mutex::new(Some(file)),
-        });
-        segment.append(MAGIC)?;
-        Ok((segment, MAGIC.len() as u64))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tahr_plugin_api::{Op, abi::ArenaBuilder};
-
-    use super::*;
-
-    fn arena(text: &str) -> Arena {
-        let mut builder = ArenaBuilder::default();
-        builder.begin(7, 8, 9, None);
-        let relation = builder.relation(3);
-        let row = builder.start_row();
-        builder.push_text(text);
-        builder.push_null();
-        builder.push_bytes(&[0, 255]);
-        builder.change(Op::Insert, 0, relation, None, Some(row), 0);
-        builder.commit(20, 1);
-        builder.finish()
-    }
-
-    #[test]
-    fn arenas_are_read_back_as_they_were() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spiller = Spiller::new(folder.path()).unwrap();
-        let places: Vec<_> = (0..3u64)
-            .map(|number| {
-                spiller
-                    .write(number, &arena(&format!("row {number}")))
-                    .unwrap()
-            })
-            .collect();
-        for (number, place) in places.iter().enumerate() {
-            let (mut read, mut written) = (Vec::new(), Vec::new());
-            place.read().unwrap().write_to(&mut read);
-            arena(&format!("row {number}")).write_to(&mut written);
-            assert_eq!(read, written);
+        let mut payload = vec![0; head.length as usize];
+        self.file.read_exact(&mut payload)?;
+        match head.fits(header, &payload) {
+            true => Ok(payload),
+            false => Err(invalid("a record's checksum differs")),
         }
     }
 
-    #[test]
-    fn a_damaged_byte_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spiller = Spiller::new(folder.path()).unwrap();
-        let place = spiller.write(1, &arena("hello")).unwrap();
-        let path = folder.path().join("00000001.segment");
-        let good = fs_err::read(&path).unwrap();
-        for at in MAGIC.len()..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0x40;
-            fs_err::write(&path, bad).unwrap();
-            assert!(place.read().is_err(), "byte {at} flipped");
+    /// Reads on to the first record that is not whole, and adds what is there to `held`.
+    pub(super) fn scan(mut self, held: &mut Held) {
+        let mut next = || {
+            let mut header = [0; RECORD_HEADER];
+            self.file.read_exact(&mut header)?;
+            let head = Head::read(&header);
+            let is_next = head.number == self.at.number && head.end >= self.at.before;
+            let payload = self.payload(&header, &head)?;
+            if !is_next || !(head.is_bare || Arena::read_from(&payload).is_some()) {
+                return Err(invalid("another record lies there"));
+            }
+            self.passed(&head);
+            io::Result::Ok(head)
+        };
+        while let Ok(head) = next() {
+            let bytes = RECORD_HEADER as u64 + u64::from(head.length);
+            held.add(head.number, head.is_bare, head.end, bytes);
         }
-    }
-
-    #[test]
-    fn a_segment_that_nobody_needs_goes_at_once_and_the_next_record_gets_a_new_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = || fs_err::read_dir(folder.path()).unwrap().count();
-        let mut spiller = Spiller::new(folder.path()).unwrap();
-        let first = spiller.write(1, &arena("hello")).unwrap();
-        let second = spiller.write(2, &arena("world")).unwrap();
-        drop(first);
-        assert_eq!(files(), 1);
-        drop(second);
-        assert_eq!(files(), 0);
-        let third = spiller.write(3, &arena("again")).unwrap();
-        assert!(third.read().is_ok());
-        assert_eq!(files(), 1);
-    }
-
-    #[test]
-    fn a_record_of_another_entry_is_not_taken_for_the_one_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spiller = Spiller::new(folder.path()).unwrap();
-        let place = spiller.write(1, &arena("hello")).unwrap();
-        assert!(Place { number: 2, ..place }.read().is_err());
-    }
-
-    #[test]
-    fn a_file_cut_short_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spiller = Spiller::new(folder.path()).unwrap();
-        let place = spiller.write(1, &arena("hello")).unwrap();
-        let path = folder.path().join("00000001.segment");
-        let good = fs_err::read(&path).unwrap();
-        fs_err::write(&path, &good[..good.len() - 1]).unwrap();
-        assert!(place.read().is_err());
-    }
-
-    #[test]
-    fn a_segment_goes_with_its_last_reader_and_old_ones_at_the_start() {
-        let folder = tempfile::tempdir().unwrap();
-        fs_err::write(folder.path().join("00000009.segment"), "old").unwrap();
-        let mut spiller = Spiller::new(folder.path()).unwrap();
-        let place = spiller.write(1, &arena("hello")).unwrap();
-        drop(spiller);
-        assert!(place.read().is_ok());
-        drop(place);
-        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,129 +1,164 @@
 //! What the log holds at one moment: entries, lanes, and the rules of who keeps what.
+//!
+//! ```text
+//! numbers   first on disk ── end of disk     first in memory ── end
+//!           │ segment files │     hole     │ newest arenas    │
+//! ```
+//!
+//! Mostly memory begins before the disk ends, and there is no hole. One comes about where memory had to
+//! let go of what the disk did not take: the lanes that need that are cut off, and the slot is not
+//! told of it. One that has come to the hole has the source read again from there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 
 use tahr_plugin_api::{Lsn, Position, abi::Arena};
 
-use super::{cursor::Cursor, segment::Place, store::LaneId};
+use super::{
+    cursor::Cursor,
+    disk::{Disk, Place},
+    lanes::{Lane, holders},
+    room::Quota,
+    store::LaneId,
+};
 
 #[derive(Debug)]
 pub(super) struct State {
-    entries: VecDeque<Entry>,
+    pub(super) entries: VecDeque<Entry>,
     /// Number of the first of `entries`.
-    first: u64,
-    /// Number of the first entry in memory: those before it are all on disk.
-    resident: u64,
-    lanes: BTreeMap<LaneId, Lane>,
-    /// Nothing between `reach` and `tail` is missing from the entries.
-    pub(super) reach: Position,
+    pub(super) first: u64,
+    /// The position before the first of `entries`.
+    pub(super) begin: Position,
+    pub(super) disk: Disk,
+    pub(super) quota: Quota,
+    pub(super) lanes: BTreeMap<LaneId, Lane>,
     /// What the slot was told that it may forget: the log can go back no further.
     pub(super) told: Lsn,
-    /// Number of the first entry since the log was rewound last: cursors from before lie below.
-    rewound_at: u64,
+    /// How often it was rewound.
+    pub(super) epoch: u64,
     /// Whether what the reader has in hand is from before a rewind.
     pub(super) is_outdated: bool,
     pub(super) tail: Position,
     /// Bytes in memory.
     pub(super) memory: usize,
-    budget: usize,
+    pub(super) budget: usize,
     /// Bytes of all entries there have ever been.
-    appended: u64,
-    /// Entries written to disk so far.
-    pub(super) spills: u64,
+    pub(super) appended: u64,
     pub(super) is_stopped: bool,
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     /// Where a lane stands that has stored all of it.
-    end: Position,
+    pub(super) end: Position,
     /// Bytes of all entries before it.
-    before: u64,
-    kept: Kept,
-}
-
-/// Where an entry's arena is.
-#[derive(Clone, Debug)]
-pub(super) enum Kept {
-    Memory(Arena),
-    Disk(Place),
-}
-
-#[derive(Debug)]
-struct Lane {
-    stored: Position,
-    /// Where the lane reads; what lies before it may still be needed until it is stored.
-    read: Cursor,
-    /// Whether it is asked to return from waiting.
-    is_woken: bool,
-    is_parked: bool,
-    /// Whether it is to end, though what it has not stored is kept.
-    is_dismissed: bool,
+    pub(super) before: u64,
+    pub(super) arena: Arena,
+    pub(super) arrived: Instant,
 }
 
 /// What lies at a lane's cursor.
 #[derive(Debug)]
 pub(super) enum Read {
-    Found(Kept),
-    Released,
+    Memory(Arena),
+    Disk(Place),
+    /// What lay there is gone for good.
+    Gone,
+    /// Nothing is kept for the lane any more.
+    GivenUp,
     Rewound(Cursor),
-    End { is_woken: bool },
-}
-
-/// Whether another arena may come in.
-#[derive(Debug)]
-pub(super) enum Room {
-    Enough,
-    /// Once this entry is on disk, ask again.
-    Spill(u64, Arena),
-    /// Ask again when a lane has read or stored something.
-    None,
+    End {
+        is_woken: bool,
+    },
 }
 
 impl State {
-    pub(super) fn new(budget: usize, start: Position) -> Self {
+    /// A log that has `disk`, or is empty at `start`.
+    pub(super) fn new(budget: usize, start: Position, disk: Disk, quota: Quota) -> Self {
+        let told = start.lsn;
+        let (first, begin) = match disk.end() {
+            Some((number, end)) => (number, end.clone()),
+            None => (1, start),
+        };
         Self {
             entries: VecDeque::new(),
-            first: 0,
-            resident: 0,
+            first,
+            tail: begin.clone(),
+            begin,
+            disk,
+            quota,
             lanes: BTreeMap::new(),
-            reach: start.clone(),
-            told: start.lsn,
-            rewound_at: 0,
+            told,
+            epoch: 0,
             is_outdated: false,
-            tail: start,
             memory: 0,
             budget,
             appended: 0,
-            spills: 0,
             is_stopped: false,
         }
     }
 
-    pub(super) fn join(&mut self, id: LaneId, stored: Position) -> Cursor {
-        let covered = self.entries.partition_point(|entry| entry.end <= stored);
-        let read = Cursor(self.first + covered as u64);
-        // A wish that the lane return, uttered while it was joining again, isn't lost.
-        let is_woken = self.lanes.get(&id).is_some_and(|lane| lane.is_woken);
-        self.lanes.insert(
-            id,
-            Lane {
-                stored,
-                read,
-                is_woken,
-                is_parked: false,
-                is_dismissed: false,
-            },
-        );
+    /// The number behind the last entry.
+    pub(super) fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    pub(super) fn entry(&self, number: u64) -> Option<&Entry> {
+        let index = number.checked_sub(self.first)?;
+        self.entries.get(usize::try_from(index).ok()?)
+    }
+
+    /// Whether entries are missing between disk and memory.
+    pub(super) fn has_hole(&self) -> bool {
+        self.disk.end().is_some_and(|(next, _)| next < self.first)
+    }
+
+    /// Nothing between here and the tail is missing, but for a hole.
+    pub(super) fn reach(&self) -> &Position {
+        self.disk.begin().map_or(&self.begin, |(_, begin)| begin)
+    }
+
+    /// The first entry in memory that a lane needs which stands at `position`.
+    fn number_in_memory(&self, position: &Position) -> u64 {
+        let covered = self.entries.partition_point(|entry| entry.end <= *position);
+        self.first + covered as u64
+    }
+
+    /// Where a lane reads that stands at `position`.
+    fn cursor_at(&self, position: &Position) -> Cursor {
+        let number = match self.disk.end() {
+            Some((next, _)) if *position < self.begin => {
+                self.disk.number_at(position).unwrap_or(next)
+            }
+            _ => self.number_in_memory(position),
+        };
+        Cursor {
+            epoch: self.epoch,
+            number,
+        }
+    }
+
+    pub(super) fn join(&mut self, id: LaneId, stored: Position, now: Instant) -> Cursor {
+        let read = self.cursor_at(&stored);
+        let mut lane = Lane::new(stored, read, now);
+        lane.is_cut_off = lane.stored < self.begin && self.has_hole();
+        if let Some(before) = self.lanes.get(&id) {
+            // A wish that the lane return, uttered while it was joining again, isn't lost.
+            lane.is_woken = before.is_woken;
+            lane.is_on_disk = before.is_on_disk;
+        }
+        self.lanes.insert(id, lane);
         self.release();
         read
     }
 
     /// Adds a lane that needs nothing of what was read so far. Where the source was read into a
     /// transaction, it begins before that.
-    pub(super) fn join_at_tail(&mut self, id: LaneId) -> Position {
+    pub(super) fn join_at_tail(&mut self, id: LaneId, now: Instant) -> Position {
         let position = Position::at(self.tail.lsn);
-        self.join(id, position.clone());
+        self.join(id, position.clone(), now);
         position
     }
 
@@ -145,6 +180,25 @@ impl State {
         }
     }
 
+    pub(super) fn give_up_lane(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.is_given_up = true;
+            self.release();
+        }
+    }
+
+    /// Notes that `id` reads memory; whether it has a segment open.
+    pub(super) fn leaves_disk(&mut self, id: LaneId) -> bool {
+        let lane = self.lanes.get_mut(&id);
+        lane.is_some_and(|lane| std::mem::take(&mut lane.is_on_disk))
+    }
+
+    pub(super) fn passed(&mut self, id: LaneId, position: Position) {
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.passed(position);
+        }
+    }
+
     pub(super) fn stored(&mut self, id: LaneId, position: Position) {
         if let Some(lane) = self.lanes.get_mut(&id)
             && position > lane.stored
@@ -154,14 +208,30 @@ impl State {
         }
     }
 
+    /// Lets go of what `id` has stored now that it has read it, too.
+    fn has_read(&mut self, id: LaneId, number: u64) {
+        let epoch = self.epoch;
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            let next = Cursor { epoch, number }.next();
+            lane.read = match lane.read.epoch == epoch {
+                true => lane.read.max(next),
+                false => next,
+            };
+        }
+    }
+
     pub(super) fn wake(&mut self, id: LaneId) {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.is_woken = true;
         }
     }
 
+    /// The lowest position that every lane has stored, or that the synced disk covers.
     pub(super) fn frontier(&self) -> Option<Position> {
-        self.lanes.values().map(|lane| &lane.stored).min().cloned()
+        holders(&self.lanes)
+            .map(|lane| self.disk.covers(&lane.stored))
+            .min()
+            .cloned()
     }
 
     pub(super) fn advance(&mut self, end_lsn: Lsn) {
@@ -171,75 +241,68 @@ impl State {
     }
 
     /// What `id` finds at `cursor`; none for a lane that doesn't read.
-    pub(super) fn read(&mut self, id: LaneId, cursor: Cursor) -> Option<Read> {
-        let lane = self
-            .lanes
-            .get_mut(&id)
-            .filter(|lane| !lane.is_parked && !lane.is_dismissed)?;
+    pub(super) fn read(&mut self, id: LaneId, cursor: Cursor, now: Instant) -> Option<Read> {
+        let lane = self.lanes.get_mut(&id)?;
+        if lane.is_given_up && !lane.is_dismissed {
+            return Some(Read::GivenUp);
+        }
+        if !lane.is_reading() {
+            return None;
+        }
+        lane.active = now;
         let is_woken = std::mem::take(&mut lane.is_woken);
-        let Some(index) = cursor.0.checked_sub(self.first) else {
-            // A reading lane has kept all since then.
-            return Some(match self.first == self.rewound_at {
-                true => Read::Rewound(Cursor(self.first)),
-                false => Read::Released,
-            });
-        };
-        let entry = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.entries.get(index));
-        let Some(entry) = entry else {
-            return Some(Read::End { is_woken });
-        };
-        lane.read = lane.read.max(cursor.next());
-        Some(Read::Found(entry.kept.clone()))
-    }
-
-    /// Whether `size` bytes more may come in.
-    ///
-    /// Nobody is helped by spilling what nobody has read, nor while the lane that leads still has
-    /// half a budget before it in memory: then the source waits. Spilling begins where that lane
-    /// would starve otherwise, as the others lag, or as none can store the open transaction yet.
-    pub(super) fn room_for(&self, size: usize) -> Room {
-        if self.is_stopped || self.memory == 0 || self.memory + size <= self.budget {
-            return Room::Enough;
+        if cursor.epoch != self.epoch {
+            return Some(self.reposition(id));
         }
-        let Some(lead) = self.reading().map(|lane| lane.read).max() else {
-            return Room::Enough;
-        };
-        let behind_lead = lead.0.checked_sub(self.first).and_then(|index| {
-            self.entries
-                .get(usize::try_from(index).ok()?)
-                .map(|entry| entry.before)
-        });
-        let unread = self.appended - behind_lead.unwrap_or(self.appended);
-        let oldest = usize::try_from(self.resident - self.first).unwrap_or(usize::MAX);
-        match self.entries.get(oldest).map(|entry| &entry.kept) {
-            Some(Kept::Memory(arena))
-                if self.resident < lead.0 && unread <= self.budget as u64 / 2 =>
-            {
-                Room::Spill(self.resident, arena.clone())
+        let number = cursor.number;
+        if number >= self.first {
+            let Some(entry) = self.entry(number) else {
+                return Some(Read::End { is_woken });
+            };
+            let arena = entry.arena.clone();
+            self.has_read(id, number);
+            return Some(Read::Memory(arena));
+        }
+        if let Some(place) = self.disk.place(number) {
+            self.has_read(id, number);
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.is_on_disk = true;
             }
-            _ => Room::None,
+            return Some(Read::Disk(place));
         }
+        // Memory had to let go of it; the slot didn't.
+        let stored = self.lanes.get(&id)?.stored.clone();
+        if self.disk.end().is_some_and(|(next, _)| next == number) {
+            if self.rewind_to_disk() {
+                return Some(self.reposition(id));
+            }
+            // Nobody needs what is on disk, or told would not lie behind it.
+            self.disk.clear();
+        }
+        if self.rewind(&stored) {
+            return Some(self.reposition(id));
+        }
+        Some(Read::Gone)
     }
 
-    /// Notes that entry `number` lies at `place` now.
-    pub(super) fn spilled(&mut self, number: u64, place: Place) {
-        self.spills += 1;
-        // It may have been let go meanwhile.
-        let entry = number
-            .checked_sub(self.first)
-            .and_then(|index| self.entries.get_mut(usize::try_from(index).ok()?));
-        if let Some(entry) = entry
-            && let Kept::Memory(arena) = &entry.kept
-        {
-            self.memory -= arena.size();
-            entry.kept = Kept::Disk(place);
-            self.resident = number + 1;
+    /// Where `id` goes on after a rewind.
+    fn reposition(&mut self, id: LaneId) -> Read {
+        let Some(lane) = self.lanes.get(&id) else {
+            return Read::Gone;
+        };
+        // What it reads is on disk, and still there.
+        if lane.read.epoch == self.epoch {
+            return Read::Rewound(lane.read);
         }
+        let stored = lane.stored.clone();
+        let cursor = self.cursor_at(&stored);
+        if let Some(lane) = self.lanes.get_mut(&id) {
+            lane.read = cursor;
+        }
+        Read::Rewound(cursor)
     }
 
-    pub(super) fn push(&mut self, arena: Arena) {
+    pub(super) fn push(&mut self, arena: Arena, now: Instant) {
         let end = arena.position_after(arena.transactions().len() - 1);
         self.tail = end.clone();
         self.memory += arena.size();
@@ -248,52 +311,36 @@ impl State {
         self.entries.push_back(Entry {
             end,
             before,
-            kept: Kept::Memory(arena),
+            arena,
+            arrived: now,
         });
-        // Without a lane that reads, nobody needs it.
+        // Without a lane that needs it, it isn't kept.
         self.release();
     }
 
-    /// Empties the log and lets it begin where the slot still does, if that is not behind `wanted`.
-    pub(super) fn rewind(&mut self, wanted: &Position) -> bool {
-        let start = Position::at(self.told);
-        if *wanted < start {
-            return false;
-        }
-        // One number is left out, so that a cursor at the end is one from before, too.
-        self.first += self.entries.len() as u64 + 1;
-        self.entries.clear();
-        (self.resident, self.rewound_at) = (self.first, self.first);
-        self.memory = 0;
-        for lane in self.lanes.values_mut() {
-            lane.read = Cursor(self.first);
-        }
-        (self.reach, self.tail) = (start.clone(), start);
-        self.is_outdated = true;
-        true
-    }
-
-    fn reading(&self) -> impl Iterator<Item = &Lane> {
-        self.lanes.values().filter(|lane| !lane.is_parked)
-    }
-
-    /// Lets go of the entries that every reading lane has stored. One that a lane has still to
-    /// read stays even then, so no cursor is ever left behind.
-    fn release(&mut self) {
+    /// Lets go of the entries that every lane has stored. One that a lane has still to read stays
+    /// even then, so no cursor is ever left behind.
+    pub(super) fn release(&mut self) {
+        let (lanes, epoch) = (&self.lanes, self.epoch);
+        self.disk.release(|held| {
+            holders(lanes).any(|lane| !lane.is_done(held.next.saturating_sub(1), &held.end, epoch))
+        });
         while let Some(entry) = self.entries.front() {
-            let is_done = |lane: &Lane| lane.stored >= entry.end && lane.read.0 > self.first;
-            if !self.reading().all(is_done) {
+            let is_done =
+                |lane: &Lane| lane.is_cut_off || lane.is_done(self.first, &entry.end, epoch);
+            if !holders(&self.lanes).all(is_done) {
                 break;
             }
-            let Some(Entry { end, kept, .. }) = self.entries.pop_front() else {
-                break;
-            };
-            if let Kept::Memory(arena) = kept {
-                self.memory -= arena.size();
-            }
+            self.forget_first();
+        }
+    }
+
+    /// Takes the oldest entry out of memory.
+    pub(super) fn forget_first(&mut self) {
+        if let Some(entry) = self.entries.pop_front() {
+            self.memory -= entry.arena.size();
             self.first += 1;
-            self.resident = self.resident.max(self.first);
-            self.reach = end;
+            self.begin = entry.end;
         }
     }
 }

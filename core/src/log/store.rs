@@ -1,8 +1,8 @@
 //! The entries, the cursors, and who waits for whom.
 
 use std::{
+    collections::BTreeMap,
     io,
-    path::Path,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -12,8 +12,12 @@ use tokio::sync::Notify;
 
 use super::{
     cursor::{Cursor, Next},
-    segment::Spiller,
-    state::{Kept, Read, Room, State},
+    disk::Place,
+    room::Room,
+    scribe::Scribe,
+    segment::{SegmentReader, is_damage},
+    state::{Read, State},
+    usage::LogUsage,
 };
 
 /// Longer than anyone waits; keeps the clock's arithmetic in range.
@@ -32,44 +36,44 @@ pub enum LogError {
     /// The log was rewound: the source is to be read anew, from [`Log::begin`].
     #[error("log of the source begins anew further back")]
     Rewound,
+    /// The log has let go of what the lane needs, and so has the slot.
+    #[error("log of the source holds no more what comes next")]
+    Gone,
+    /// The log keeps nothing for the lane any more, since it would have grown too large.
+    #[error("what the target lacks is more than `log_limit` ({} MiB) allows to keep", .0 >> 20)]
+    GivenUp(u64),
 }
 
 /// The log of one source; see the module's documentation.
 #[derive(Debug)]
 pub struct Log {
-    state: Mutex<State>,
-    /// Only [`append`](Self::append) spills, and never while it holds `state`: lanes don't wait
+    pub(super) state: Mutex<State>,
+    /// Held while files are written, and never waited for while `state` is held: lanes don't wait
     /// for the disk of another lane's backlog.
-    spiller: Mutex<Spiller>,
+    pub(super) scribe: Mutex<Scribe>,
+    /// The segments that lanes are reading.
+    pub(super) readers: Mutex<BTreeMap<LaneId, SegmentReader>>,
     /// Lanes wait here for entries.
-    arrived: Condvar,
+    pub(super) arrived: Condvar,
     /// The source's reader waits here for room.
-    room: Notify,
+    pub(super) room: Notify,
 }
 
 impl Log {
-    /// An empty log that begins at `start`, keeps up to `budget` bytes in memory and the rest in
-    /// `folder`.
-    ///
-    /// # Errors
-    ///
-    /// The folder can't be made or cleaned.
-    pub fn new(folder: &Path, budget: u64, start: Position) -> Result<Self, LogError> {
-        Ok(Self {
-            state: Mutex::new(State::new(
-                usize::try_from(budget).unwrap_or(usize::MAX),
-                start,
-            )),
-            spiller: Mutex::new(Spiller::new(folder)?),
-            arrived: Condvar::new(),
-            room: Notify::new(),
-        })
-    }
-
     /// No code panics while it holds the lock but by a bug, and then the state is still whole:
     /// every change of it is finished before anything that can fail.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state; files that nobody needs then are removed without the lock.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state);
+        let garbage = state.disk.take_garbage();
+        drop(state);
+        drop(garbage);
+        result
     }
 
     /// Adds a lane that has stored everything up to `stored`, or moves it to there and ends its
@@ -78,7 +82,7 @@ impl Log {
     /// From here on the log keeps what the lane needs. Whether it still held all of it is to be
     /// asked *afterwards*: it did where `stored` is not before [`reach`](Self::reach).
     pub fn join(&self, lane: LaneId, stored: Position) -> Cursor {
-        let cursor = self.lock().join(lane, stored);
+        let cursor = self.change(|state| state.join(lane, stored, Instant::now()));
         self.room.notify_one();
         cursor
     }
@@ -86,7 +90,7 @@ impl Log {
     /// Adds a lane that needs nothing of what was read so far, since all of its tables are still to
     /// be copied; returns where it begins. From here on the log keeps what comes.
     pub fn join_at_tail(&self, lane: LaneId) -> Position {
-        let position = self.lock().join_at_tail(lane);
+        let position = self.change(|state| state.join_at_tail(lane, Instant::now()));
         self.room.notify_one();
         position
     }
@@ -100,17 +104,39 @@ impl Log {
 
     /// Removes a lane, which then holds nothing back.
     pub fn leave(&self, lane: LaneId) {
-        self.lock().leave(lane);
+        self.change(|state| state.leave(lane));
+        self.close(lane);
         self.arrived.notify_all();
         self.room.notify_one();
     }
 
-    /// Parks a lane: it reads no more, and no entry is kept on its account. It still holds the
-    /// [`frontier`](Self::frontier) back, so the source keeps what it will need.
+    /// Parks a lane: it reads no more. What it has not stored is kept for it, on disk in the end.
     pub fn park(&self, lane: LaneId) {
         self.lock().park(lane);
+        self.close(lane);
         self.arrived.notify_all();
         self.room.notify_one();
+    }
+
+    /// Keeps nothing more for a lane until it joins again: it will have to begin anew.
+    pub fn give_up(&self, lane: LaneId) {
+        self.change(|state| state.give_up_lane(lane));
+        self.close(lane);
+        self.room.notify_one();
+    }
+
+    /// Why the log keeps nothing for `lane` any more, if it doesn't.
+    #[must_use]
+    pub fn has_given_up(&self, lane: LaneId) -> Option<LogError> {
+        let state = self.lock();
+        let is_given_up = state.lanes.get(&lane).is_some_and(|lane| lane.is_given_up);
+        is_given_up.then_some(LogError::GivenUp(state.quota.limit))
+    }
+
+    /// Closes what `lane` reads.
+    fn close(&self, lane: LaneId) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.remove(&lane);
     }
 
     /// Where the source is to be read from. What was read before and not appended is forgotten.
@@ -124,7 +150,7 @@ impl Log {
     /// went back to `wanted` can be served from the slot; false where the slot was told to forget
     /// that. The source's reader is told by [`LogError::Rewound`], the lanes by [`Next::Rewound`].
     pub fn rewind(&self, wanted: &Position) -> bool {
-        let is_done = self.lock().rewind(wanted);
+        let is_done = self.change(|state| state.rewind(wanted));
         if is_done {
             self.arrived.notify_all();
             self.room.notify_one();
@@ -158,21 +184,17 @@ impl Log {
             return Ok(());
         }
         loop {
+            let now = Instant::now();
             let room = {
-                let state = self.lock();
+                let mut state = self.lock();
                 if state.is_outdated {
                     return Err(LogError::Rewound);
                 }
-                state.room_for(arena.size())
+                state.room_for(arena.size(), now)
             };
             match room {
                 Room::Enough => break,
-                Room::Spill(number, oldest) => {
-                    let mut spiller = self.spiller.lock().unwrap_or_else(PoisonError::into_inner);
-                    let place = spiller.write(number, &oldest)?;
-                    drop(spiller);
-                    self.lock().spilled(number, place);
-                }
+                Room::Spill => self.spill(now),
                 Room::None => self.room.notified().await,
             }
         }
@@ -180,7 +202,7 @@ impl Log {
         if state.is_outdated {
             return Err(LogError::Rewound);
         }
-        state.push(arena);
+        state.push(arena, Instant::now());
         drop(state);
         self.arrived.notify_all();
         Ok(())
@@ -202,7 +224,7 @@ impl Log {
     /// before it can't be served, unless the log can be [rewound](Self::rewind): there is a gap.
     #[must_use]
     pub fn reach(&self) -> Position {
-        self.lock().reach.clone()
+        self.lock().reach().clone()
     }
 
     /// What lies at `cursor`; waits up to `patience` for something to arrive. A lane that has not
@@ -219,23 +241,41 @@ impl Log {
             if state.is_stopped {
                 return Ok(Next::Stopped);
             }
-            let Some(found) = state.read(lane, cursor) else {
+            let Some(found) = state.read(lane, cursor, Instant::now()) else {
                 return Ok(Next::Stopped);
             };
             match found {
-                Read::Found(kept) => {
+                Read::Memory(arena) => {
+                    let was_on_disk = state.leaves_disk(lane);
                     drop(state);
+                    if was_on_disk {
+                        self.close(lane);
+                    }
                     self.room.notify_one();
-                    return Ok(Next::Arena(match kept {
-                        Kept::Memory(arena) => arena,
-                        Kept::Disk(place) => place.read()?,
-                    }));
+                    return Ok(Next::Arena(arena));
                 }
-                Read::Rewound(cursor) => return Ok(Next::Rewound(cursor)),
-                Read::Released => {
-                    let gone = "the entry at a lane's cursor was let go";
-                    return Err(io::Error::new(io::ErrorKind::NotFound, gone).into());
+                Read::Disk(place) => {
+                    drop(state);
+                    match self.read(lane, &place) {
+                        Ok(arena) => {
+                            self.room.notify_one();
+                            return Ok(Next::Arena(arena));
+                        }
+                        Err(error) if is_damage(&error) => {
+                            self.damaged(&place.segment, place.number, &error);
+                        }
+                        Err(error) => return Err(error.into()),
+                    }
+                    state = self.lock();
                 }
+                Read::Rewound(cursor) => {
+                    drop(state);
+                    self.arrived.notify_all();
+                    self.room.notify_one();
+                    return Ok(Next::Rewound(cursor));
+                }
+                Read::Gone => return Err(LogError::Gone),
+                Read::GivenUp => return Err(LogError::GivenUp(state.quota.limit)),
                 Read::End { is_woken } => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() || is_woken {
@@ -248,30 +288,59 @@ impl Log {
         }
     }
 
+    /// Reads what lies at `place`.
+    fn read(&self, lane: LaneId, place: &Place) -> io::Result<Arena> {
+        let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = lock().remove(&lane);
+        let open = open.filter(|open| open.leads_to(&place.segment, place.number, &place.mark));
+        let mut reader = match open {
+            Some(open) => open,
+            None => SegmentReader::open(&place.segment, &place.mark)?,
+        };
+        let arena = reader.read(place.number)?;
+        lock().insert(lane, reader);
+        Ok(arena)
+    }
+
+    /// Notes that `lane` needs nothing before `position`, though its target was not told so yet.
+    pub fn passed(&self, lane: LaneId, position: Position) {
+        self.lock().passed(lane, position);
+    }
+
     /// Notes that `lane` has stored everything up to `position`. A lane whose target went back
     /// [`join`](Self::join)s again instead.
     pub fn stored(&self, lane: LaneId, position: Position) {
-        self.lock().stored(lane, position);
+        self.change(|state| state.stored(lane, position));
         self.room.notify_one();
     }
 
-    /// The lowest position that every lane has stored; none without lanes.
+    /// The lowest position that every lane has stored, or that the synced disk covers for it; none
+    /// without lanes.
     #[must_use]
     pub fn frontier(&self) -> Option<Position> {
         self.lock().frontier()
     }
 
-    /// Bytes in memory, and entries that were written to disk so far.
+    /// What it holds.
     #[must_use]
-    pub fn usage(&self) -> (usize, u64) {
-        let state = self.lock();
-        (state.memory, state.spills)
+    pub fn usage(&self) -> LogUsage {
+        self.lock().usage()
+    }
+
+    /// Entries that were written to disk so far.
+    #[cfg(test)]
+    pub(super) fn spills(&self) -> u64 {
+        self.lock().quota.spills
     }
 
     /// Makes `lane` return from waiting.
     pub fn wake(&self, lane: LaneId) {
         self.lock().wake(lane);
         self.arrived.notify_all();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().is_stopped
     }
 
     /// Ends all waiting, for good.

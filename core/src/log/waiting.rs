@@ -16,14 +16,14 @@ use super::{
 };
 
 #[test]
-fn parking_the_lane_that_lags_makes_room() {
+fn a_lane_that_leaves_makes_room() {
     let (_folder, log) = log(2);
     log.join(A, Position::default());
     append(&log, whole(1));
     append(&log, whole(2));
     let mut pending = pin!(log.append(whole(3)));
     assert!(pending.as_mut().now_or_never().is_none());
-    log.park(A);
+    log.leave(A);
     assert!(pending.now_or_never().is_some());
 }
 

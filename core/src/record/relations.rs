@@ -16,8 +16,9 @@ pub struct Relations(RwLock<Versions>);
 
 #[derive(Debug, Default)]
 struct Versions {
-    /// Version `n` is at `n - 1`; 0 means none, on the ABI too.
-    all: Vec<Arc<Relation>>,
+    /// Version `n` is at `n - 1`; 0 means none, on the ABI too. None where an earlier run had it
+    /// and the log needs it no more.
+    all: Vec<Option<Arc<Relation>>>,
     /// The newest of each table, by OID.
     newest: HashMap<u32, Arc<Relation>>,
 }
@@ -35,7 +36,7 @@ impl Relations {
         }
         relation.version = u32::try_from(versions.all.len() + 1).unwrap_or(u32::MAX);
         let relation = Arc::new(relation);
-        versions.all.push(Arc::clone(&relation));
+        versions.all.push(Some(Arc::clone(&relation)));
         versions.newest.insert(relation.oid, Arc::clone(&relation));
         relation
     }
@@ -46,8 +47,25 @@ impl Relations {
         let versions = self.0.read().unwrap_or_else(PoisonError::into_inner);
         versions
             .all
-            .get((version as usize).checked_sub(1)?)
+            .get((version as usize).checked_sub(1)?)?
+            .as_ref()
             .map(Arc::clone)
+    }
+
+    /// Takes over versions of an earlier run, to which its log refers; before anything else.
+    pub fn restore(&self, mut relations: Vec<Relation>) {
+        let mut versions = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        relations.sort_by_key(|relation| relation.version);
+        for relation in relations {
+            let Some(index) = (relation.version as usize).checked_sub(1) else {
+                continue;
+            };
+            let relation = Arc::new(relation);
+            let len = versions.all.len().max(index + 1);
+            versions.all.resize(len, None);
+            versions.all[index] = Some(Arc::clone(&relation));
+            versions.newest.insert(relation.oid, relation);
+        }
     }
 
     /// The newest version of each table.

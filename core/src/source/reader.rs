@@ -19,7 +19,7 @@ use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{SourceError, catalog};
 use crate::{
-    log::{Frontier, Log, LogError},
+    log::{Frontier, Log, LogError, LogUsage},
     pgoutput::{Message, RelationMessage, decode},
     record::{Assembler, Limits, Relations, reconcile},
     shutdown::Stop,
@@ -48,6 +48,9 @@ pub struct SourceStatus {
     pub released: Lsn,
     /// Where the source says its log ends.
     pub end: Lsn,
+    /// What its log holds.
+    #[serde(default)]
+    pub log: LogUsage,
 }
 
 impl SourceStatus {

@@ -31,6 +31,8 @@ fn everything_left_out_has_its_documented_default() {
             redo: Duration::from_secs(10),
             slot_timeout: Duration::from_secs(60),
             max_row_bytes: 64 << 20,
+            log_limit: 10 << 30,
+            on_log_limit: OnLogLimit::Hold,
         }
     );
     let target = Target {
@@ -73,6 +75,8 @@ fn every_key_can_be_set() {
         redo = "1m"
         slot_timeout = 5
         max_row_bytes = 1_048_576
+        log_limit = "2GiB"
+        on_log_limit = "park"
         capture = "wal"
 
         [targets.b]
@@ -115,6 +119,10 @@ fn every_key_can_be_set() {
         (Duration::from_secs(60), Duration::from_secs(5))
     );
     assert_eq!(source.max_row_bytes, 1 << 20);
+    assert_eq!(
+        (source.log_limit, source.on_log_limit),
+        (2 << 30, OnLogLimit::Park)
+    );
     let target = &config.targets["b"];
     assert!(
         target.sha256.as_deref().unwrap().contains("abcdefabcdef"),

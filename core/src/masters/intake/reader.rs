@@ -110,6 +110,9 @@ impl Reader {
                     self.cursor = self.cursor.next();
                     self.arena(&arena)?;
                 }
+                Err(error @ (LogError::Gone | LogError::GivenUp(_))) => {
+                    return Err(End::Gap(error.to_string()).into());
+                }
                 Err(error) => self.read_again(&error)?,
             }
             self.reached()?;
@@ -138,16 +141,15 @@ impl Reader {
         Ok(())
     }
 
-    /// The log couldn't be read: lets it be filled anew from the source, from where this intake is.
+    /// The log couldn't be read just now: waits before it is read again.
     fn read_again(&mut self, error: &LogError) -> Result<(), Over> {
         let wait = self.backoff.next();
         tracing::warn!(sync = self.setup.sync, member = self.setup.member, %error,
-            retry_in = ?wait, "what was read of a source is read again");
+            retry_in = ?wait, "what was read of a source can't be read again yet");
         self.hindered(Some(error));
         if self.setup.stop.wait(wait) {
             return Err(Over::Stopped);
         }
-        self.setup.log.rewind(&self.at);
         Ok(())
     }
 

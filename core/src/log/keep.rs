@@ -1,0 +1,136 @@
+//! The writing to disk: in the background for lanes that lag, and for want of memory.
+
+use std::{
+    io,
+    sync::{Arc, PoisonError, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{recover, scribe::Job, segment::Segment, state::State, store::Log};
+
+/// How often the keeper looks.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+
+impl Log {
+    /// Writes what lanes that lag still need to disk while it is used, in a thread named after
+    /// `source`.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread left.
+    pub fn keep_on(self: &Arc<Self>, source: &str) -> io::Result<()> {
+        let log = Arc::downgrade(self);
+        let thread = thread::Builder::new().name(format!("log {source}"));
+        thread.spawn(move || {
+            while let Some(log) = Weak::upgrade(&log).filter(|log| !log.is_stopped()) {
+                log.keep(Instant::now());
+                drop(log);
+                thread::sleep(LOOKS_EVERY);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Writes what lanes that lag need as of `now`, and syncs it.
+    pub(super) fn keep(&self, now: Instant) {
+        while self.write(|state| state.backlog(now)) && !self.is_stopped() {}
+        self.sync();
+        let garbage = self.lock().disk.take_garbage();
+        drop(garbage);
+        // A source that waits for room looks again whether lanes still come.
+        self.room.notify_one();
+    }
+
+    /// Writes some of what memory has no room for.
+    pub(super) fn spill(&self, now: Instant) {
+        self.write(|state| state.overflow(now));
+    }
+
+    /// Writes the job that `choose` finds; whether it did.
+    fn write(&self, choose: impl FnOnce(&mut State) -> Option<Job>) -> bool {
+        let mut scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = choose(&mut self.lock());
+        let Some(job) = job else {
+            return false;
+        };
+        let (pieces, result) = scribe.write(&job);
+        let is_fine = result.is_ok();
+        let mut state = self.lock();
+        let is_whole = state.adopt(job.epoch, pieces, result, Instant::now());
+        drop(state);
+        if !is_whole {
+            scribe.close();
+        }
+        self.room.notify_one();
+        is_whole && is_fine
+    }
+
+    /// Syncs what was written, without holding up who writes more.
+    fn sync(&self) {
+        let mut scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner);
+        let unsynced = scribe.unsynced();
+        let (end, epoch) = {
+            let state = self.lock();
+            let end = state.disk.end().map(|(_, end)| end.clone());
+            (end, state.epoch)
+        };
+        drop(scribe);
+        if unsynced.is_empty() {
+            return;
+        }
+        let synced = unsynced.sync();
+        let mut state = self.lock();
+        match (synced, end) {
+            (Ok(()), Some(end)) if epoch == state.epoch => state.disk.synced(&end),
+            (Ok(()), _) => {}
+            (Err(error), _) => {
+                state.disk.unsure();
+                let why = format!("log of the source can't be synced: {error}");
+                state.quota.refuse(&why, Instant::now());
+            }
+        }
+    }
+
+    /// After `segment` could not be read: the log begins anew in front of what is damaged where the
+    /// slot still holds that; otherwise it begins behind it, and who needs it has a gap.
+    pub(super) fn damaged(&self, segment: &Arc<Segment>, first: u64, error: &io::Error) {
+        let mut scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner);
+        let begin = {
+            let state = self.lock();
+            let held = state.disk.place(first);
+            let held = held.filter(|place| Arc::ptr_eq(&place.segment, segment));
+            // Another lane has found it already.
+            let Some(held) = held else { return };
+            state.disk.begin_of(&held.segment)
+        };
+        let Some((first, begin)) = begin else { return };
+        let good = recover::read(segment, first, &begin).ok();
+        let cut_to = good.as_ref().map(|good| good.bytes);
+        let mut state = self.lock();
+        // What comes next goes to a new file.
+        scribe.close();
+        let Some(is_cut) = state.damaged(segment, good) else {
+            return;
+        };
+        let is_used = state.disk.begin_of(segment).is_some();
+        drop(state);
+        let path = match (is_used, cut_to) {
+            (true, Some(bytes)) => {
+                if let Err(error) = recover::cut(segment.path(), bytes) {
+                    tracing::warn!(%error, "a damaged segment file can't be cut");
+                }
+                segment.path().to_owned()
+            }
+            _ => segment.set_aside(),
+        };
+        let told = match is_cut {
+            true => "the source is read again from the slot",
+            false => "lanes that need it have a gap",
+        };
+        tracing::error!(file = %path.display(), %error,
+            "a segment file of the log is damaged; {told}");
+        self.arrived.notify_all();
+        self.room.notify_one();
+    }
+}

@@ -1,0 +1,196 @@
+//! A log as an earlier run left it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fs_err::OpenOptions;
+use tahr_plugin_api::{Lsn, Position};
+
+use super::{
+    ledger::Ledger,
+    record::FILE_HEADER,
+    scribe::sync_folder,
+    segment::{Held, Mark, Segment, SegmentReader, set_aside},
+};
+use crate::record::Relations;
+
+/// Where a source stands when its log is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Present {
+    /// What the slot was told last: it sends nothing from before.
+    pub(super) confirmed: Lsn,
+    /// Where WAL is written.
+    pub(super) end: Lsn,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) segments: VecDeque<Held>,
+    /// The number of the last file.
+    pub(super) made: u64,
+    /// Relation versions that are in the ledger's list.
+    pub(super) noted: HashSet<u32>,
+}
+
+/// A segment file whose header can be read.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    first: u64,
+    begin: Position,
+}
+
+/// Finds the log in `ledger`'s folder again, and numbers `relations` as it does. What can't be used
+/// is set aside: a log of another stream, one that ends before the slot begins, and what is damaged.
+pub(super) fn recover(
+    ledger: &Ledger,
+    relations: &Relations,
+    source: Present,
+) -> io::Result<Found> {
+    let files = ledger.segments()?;
+    if files.is_empty() {
+        ledger.clear()?;
+        return Ok(Found::default());
+    }
+    let made = files.last().map_or(0, |(number, _)| *number);
+    let folder = ledger.folder().display();
+    if ledger.is_ours()? != Some(true) {
+        return useless(ledger, made, "it is of another stream");
+    }
+    let Some(known) = ledger.relations()? else {
+        return useless(ledger, made, "its list of relations is damaged");
+    };
+    let (runs, damaged) = runs(files);
+    // The one that begins first holds most; one that ends before the slot begins leaves a gap.
+    let found = runs.into_iter().find_map(|run| held(run, source.confirmed));
+    let Some(segments) = found else {
+        return useless(ledger, made, "the slot begins behind it");
+    };
+    let end = segments.back().map_or(Lsn::ZERO, |last| last.end.lsn);
+    if end > source.end {
+        return useless(ledger, made, "the source's WAL ends before it");
+    }
+    for path in damaged {
+        let aside = set_aside(&path);
+        tracing::error!(file = %aside.display(), "a segment file of the log is damaged; set aside");
+    }
+    for (_, path) in ledger.segments()? {
+        if !segments.iter().any(|held| *held.segment.path() == *path) {
+            let aside = set_aside(&path);
+            tracing::error!(file = %aside.display(),
+                "a segment file can't be used, as another one is damaged; set aside");
+        }
+    }
+    sync_folder(ledger.folder())?;
+    let noted = known.iter().map(|relation| relation.version).collect();
+    relations.restore(known);
+    let bytes: u64 = segments.iter().map(|held| held.bytes).sum();
+    tracing::info!(%folder, bytes, begins = %segments[0].begin(),
+        ends = %segments[segments.len() - 1].end, "log found again");
+    Ok(Found {
+        segments,
+        made,
+        noted,
+    })
+}
+
+fn useless(ledger: &Ledger, made: u64, why: &str) -> io::Result<Found> {
+    let aside = ledger.set_aside()?;
+    tracing::warn!(folder = %aside.display(), "log of an earlier run is set aside: {why}");
+    Ok(Found {
+        made,
+        ..Found::default()
+    })
+}
+
+/// Files that follow each other without a damaged one between; and the damaged ones.
+fn runs(files: Vec<(u64, PathBuf)>) -> (Vec<Vec<File>>, Vec<PathBuf>) {
+    let (mut runs, mut damaged) = (vec![Vec::<File>::new()], Vec::new());
+    for (_, path) in files {
+        let Ok((first, begin)) = SegmentReader::header(&path) else {
+            damaged.push(path);
+            runs.push(Vec::new());
+            continue;
+        };
+        let last = runs.last().and_then(|run| run.last());
+        if last.is_some_and(|last| first < last.first || begin < last.begin) {
+            runs.push(Vec::new());
+        }
+        if let Some(run) = runs.last_mut() {
+            run.push(File { path, first, begin });
+        }
+    }
+    runs.retain(|run| !run.is_empty());
+    (runs, damaged)
+}
+
+/// The segments of `run`, whose torn end is cut; none where the slot begins behind them. Only the
+/// last is read: whether the others are whole is seen when somebody needs them.
+fn held(mut run: Vec<File>, confirmed: Lsn) -> Option<VecDeque<Held>> {
+    loop {
+        let last = scanned(run.last()?);
+        let last = match last {
+            Ok(last) if last.end.lsn >= confirmed => last,
+            // It may be torn from its beginning on, and the ones before it be enough.
+            _ => {
+                let torn = run.pop()?;
+                if torn.begin.lsn < confirmed {
+                    return None;
+                }
+                continue;
+            }
+        };
+        let mut segments: VecDeque<Held> = run.iter().map(unread).collect();
+        for index in 1..segments.len() {
+            let (next, end) = (segments[index].first(), segments[index].begin().clone());
+            segments[index - 1].next = next;
+            segments[index - 1].end = end;
+        }
+        *segments.back_mut()? = last;
+        return Some(segments);
+    }
+}
+
+fn unread(file: &File) -> Held {
+    let segment = Arc::new(Segment::new(file.path.clone()));
+    let mut held = Held::new(segment, file.first, file.begin.clone());
+    held.bytes = fs_err::metadata(&file.path).map_or(FILE_HEADER, |data| data.len());
+    held
+}
+
+/// The segment in `file`, without what is torn at its end; synced.
+fn scanned(file: &File) -> io::Result<Held> {
+    let segment = Arc::new(Segment::new(file.path.clone()));
+    let held = read(&segment, file.first, &file.begin)?;
+    cut(&file.path, held.bytes)?;
+    Ok(held)
+}
+
+/// What of `segment`, which begins with the entry `first` behind `begin`, can be read.
+pub(super) fn read(segment: &Arc<Segment>, first: u64, begin: &Position) -> io::Result<Held> {
+    let mut held = Held::new(Arc::clone(segment), first, begin.clone());
+    let start = Mark {
+        number: first,
+        before: begin.clone(),
+        offset: FILE_HEADER,
+    };
+    if SegmentReader::header(segment.path())? != (first, begin.clone()) {
+        return Err(io::Error::other("it begins elsewhere"));
+    }
+    SegmentReader::open(segment, &start)?.scan(&mut held);
+    Ok(held)
+}
+
+/// Cuts the file at `path` to `bytes`.
+pub(super) fn cut(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    if file.metadata()?.len() > bytes {
+        file.set_len(bytes)?;
+    }
+    file.sync_all()
+}

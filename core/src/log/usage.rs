@@ -1,0 +1,36 @@
+//! What a log shows of itself.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::{lanes::holders, state::State};
+
+/// What a log holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogUsage {
+    /// Bytes in memory.
+    pub memory: u64,
+    /// Bytes of segment files.
+    pub disk: u64,
+    /// How many bytes of them there may be.
+    pub limit: u64,
+    /// Lanes whose changes the source's WAL has to keep, since the log could not.
+    pub cut_off: u32,
+    /// Why it is not written to disk, and since when.
+    pub fault: Option<(String, SystemTime)>,
+}
+
+impl State {
+    pub(super) fn usage(&self) -> LogUsage {
+        let cut_off = holders(&self.lanes).filter(|lane| lane.is_cut_off).count();
+        let is_faulty = cut_off > 0 || !self.disk.is_empty();
+        LogUsage {
+            memory: self.memory as u64,
+            disk: self.disk.bytes(),
+            limit: self.quota.limit,
+            cut_off: u32::try_from(cut_off).unwrap_or(u32::MAX),
+            fault: self.quota.fault.clone().filter(|_| is_faulty),
+        }
+    }
+}
