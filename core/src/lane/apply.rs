@@ -56,6 +56,10 @@ impl Worker {
             } else {
                 Duration::from_secs(1)
             };
+            if !feed.is_open() && self.setup.resyncs.is_pending() {
+                // What was accepted is taken back, and comes again after the copy.
+                return Ok(Flow::Again);
+            }
             match feed.next(&mut self.routes, limits, single, patience)? {
                 Fed::Stopped => {
                     self.finish(writer, feed, is_accepted)?;

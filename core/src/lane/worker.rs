@@ -14,7 +14,6 @@ use tahr_plugin_api::{
 };
 
 use super::{
-    begin::refuse_other_stream,
     feed::Feed,
     retry::Backoff,
     route::Routes,
@@ -221,45 +220,44 @@ impl Worker {
 
     fn work(&mut self, writer: &mut RemoteWriter) -> Result<Flow, WriteError> {
         let found = writer.checkpoint(&self.setup.stream)?;
-        if let Some(found) = &found {
-            refuse_other_stream(&found.stream, &self.setup.stream)?;
-        }
-        let (position, mode) = self.place(writer, found.as_ref())?;
+        let (position, is_anew) = self.place(writer, found.as_ref())?;
         let copied_to = found.map(|found| found.copied_to).unwrap_or_default();
         self.forget_left_tables(writer, &copied_to)?;
-        let is_resync = matches!(mode, Some(LoadMode::Replace));
-        let mut missing = Vec::new();
-        let mut changed = Vec::new();
         self.find_reshaped()?;
+        let asked = self.asked()?;
+        let (mut missing, mut replaced) = (Vec::new(), Vec::new());
         for table in &self.setup.tables {
             let source = &table.relation.source;
-            match copied_to.get(&source.to_string()) {
-                Some(&lsn) if lsn != Lsn::ZERO && !is_resync => {
-                    self.routes.copied(source.clone(), lsn);
-                    if self.reshaped.contains(&table.relation.oid) {
-                        changed.push(table.clone());
-                    }
+            let name = source.to_string();
+            let copied = copied_to.get(&name).filter(|&&lsn| lsn != Lsn::ZERO);
+            if let Some(&lsn) = copied.filter(|_| !is_anew) {
+                self.routes.copied(source.clone(), lsn);
+                if asked.contains(&name) || self.reshaped.contains(&table.relation.oid) {
+                    replaced.push(table.clone());
                 }
-                _ => missing.push(table.clone()),
+            } else if is_anew || asked.contains(&name) {
+                replaced.push(table.clone());
+            } else {
+                missing.push(table.clone());
             }
         }
         let mut feed = Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
-        if !missing.is_empty() {
+        let existing = match self.setup.sync.existing {
+            Existing::Refuse => LoadMode::Fresh,
+            Existing::Replace => LoadMode::Replace,
+        };
+        for (tables, mode) in [(missing, existing), (replaced, LoadMode::Replace)] {
+            if tables.is_empty() {
+                continue;
+            }
             self.setup
                 .status
                 .update(|status| status.stored = Some(position.clone()));
-            let mode = mode.unwrap_or(match self.setup.sync.existing {
-                Existing::Refuse => LoadMode::Fresh,
-                Existing::Replace => LoadMode::Replace,
-            });
-            let tables = missing.len();
-            tracing::info!(lane = %self.setup.name(), tables, "copying");
-            self.copy(writer, missing, mode)?;
-            tracing::info!(lane = %self.setup.name(), tables, "copied");
+            let count = tables.len();
+            tracing::info!(lane = %self.setup.name(), tables = count, "copying");
+            self.copy(writer, tables, mode)?;
+            tracing::info!(lane = %self.setup.name(), tables = count, "copied");
             self.backoff.succeeded();
-        }
-        if !changed.is_empty() {
-            self.copy(writer, changed, LoadMode::Replace)?;
         }
         tracing::info!(lane = %self.setup.name(), from = %position, "streaming");
         self.setup.status.update(|status| {

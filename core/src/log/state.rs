@@ -23,6 +23,8 @@ pub(super) struct State {
     /// Whether what the reader has in hand is from before a rewind.
     pub(super) is_outdated: bool,
     pub(super) tail: Position,
+    /// Where the tail was before the log was rewound.
+    furthest: Lsn,
     /// Bytes in memory.
     pub(super) memory: usize,
     budget: usize,
@@ -91,6 +93,7 @@ impl State {
             told: start.lsn,
             rewound_at: 0,
             is_outdated: false,
+            furthest: start.lsn,
             tail: start,
             memory: 0,
             budget,
@@ -158,6 +161,11 @@ impl State {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.is_woken = true;
         }
+    }
+
+    /// How far the source was read at any time.
+    pub(super) fn furthest(&self) -> Lsn {
+        self.furthest.max(self.tail.lsn)
     }
 
     pub(super) fn frontier(&self) -> Option<Position> {
@@ -268,6 +276,7 @@ impl State {
         for lane in self.lanes.values_mut() {
             lane.read = Cursor(self.first);
         }
+        self.furthest = self.furthest();
         (self.reach, self.tail) = (start.clone(), start);
         self.is_outdated = true;
         true

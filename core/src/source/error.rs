@@ -12,6 +12,8 @@ pub enum SourceErrorKind {
     Transient,
     /// The source can't be used as things are; a person must mend it.
     Unusable,
+    /// The source is not what it was when it was opened: it has to be opened anew.
+    Changed,
 }
 
 /// An error of a source, with what a person needs to mend it. Holds no row value, no password.
@@ -44,6 +46,14 @@ impl SourceError {
             kind,
             message: message.into(),
             hint: String::new(),
+        }
+    }
+
+    /// An error of a source that has to be opened anew.
+    pub fn changed(message: impl Into<String>) -> Self {
+        Self {
+            kind: SourceErrorKind::Changed,
+            ..Self::unusable(message)
         }
     }
 

@@ -17,7 +17,11 @@ use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
-use super::{SourceError, catalog};
+use super::{
+    Identity, Outlook, Slot, SourceError, catalog,
+    outlook::{self, Watch},
+    same::still_there,
+};
 use crate::{
     log::{Frontier, Log, LogError},
     pgoutput::{Message, RelationMessage, decode},
@@ -48,6 +52,9 @@ pub struct SourceStatus {
     pub released: Lsn,
     /// Where the source says its log ends.
     pub end: Lsn,
+    /// What it keeps for the slot; none before the first look.
+    #[serde(default)]
+    pub slot: Option<Outlook>,
 }
 
 impl SourceStatus {
@@ -111,6 +118,8 @@ pub struct Reader {
     pub url: Url,
     /// How tahr calls itself there.
     pub application: String,
+    /// Which database it was when it was opened.
+    pub identity: Identity,
     /// The slot to read.
     pub slot: String,
     /// The publication that says what to send.
@@ -180,19 +189,31 @@ impl Reader {
             max_message_size: usize::try_from(self.max_row_bytes).unwrap_or(usize::MAX),
         });
         let failed = |error| SourceError::replication(&self.url, &error);
+        let read = tail.lsn;
         let mut client = ReplicationClient::connect(config).await.map_err(failed)?;
         let started = tokio::time::timeout(self.url.connect_timeout(), client.wait_started()).await;
-        started
-            .map_err(|_| ConnectError::timeout(&self.url))?
-            .map_err(failed)?;
+        let started = match started {
+            Ok(started) => started.map_err(failed),
+            Err(_) => Err(ConnectError::timeout(&self.url).into()),
+        };
+        let catalog = match self.url.connect_source(&self.application).await {
+            Ok(catalog) => catalog,
+            Err(error) => return Err(started.err().unwrap_or_else(|| error.into())),
+        };
+        // While it streams nobody can drop the slot; where it does not, this says why.
+        match still_there(&catalog, &self.identity, &self.slot, read).await {
+            Err(error) if !error.is_transient() => return Err(error),
+            looked => started.and(looked.map(drop))?,
+        }
         self.status.update(|status| status.is_streaming = true);
-        let catalog = self.url.connect_source(&self.application).await?;
         let mut stream = Stream {
             reader: self,
             assembler: Assembler::new(Limits::default(), tail),
             catalog: Some(catalog),
             type_names: HashMap::new(),
             passed: Lsn::ZERO,
+            watch: Watch::default(),
+            looked: None,
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
         let mut events = 0;
@@ -211,6 +232,7 @@ impl Reader {
                             break flow;
                         }
                         stream.check_session()?;
+                        stream.look_at_slot().await;
                         continue;
                     }
                 }
@@ -277,6 +299,9 @@ struct Stream<'a> {
     type_names: HashMap<(u32, i32), String>,
     /// The source holds nothing before it that the assembler has not seen.
     passed: Lsn,
+    watch: Watch,
+    /// When the slot was looked at last.
+    looked: Option<Instant>,
 }
 
 impl Stream<'_> {
@@ -331,6 +356,32 @@ impl Stream<'_> {
             Some(_) => Err(SourceError::transient("the source ends its sessions")),
             None => Ok(()),
         }
+    }
+
+    /// Shows now and then how long the slot will last. What goes wrong with that shows elsewhere.
+    async fn look_at_slot(&mut self) {
+        let now = Instant::now();
+        let is_due = self.looked.is_none_or(|last| now - last >= outlook::EVERY);
+        let Some(catalog) = self.catalog.as_ref().filter(|_| is_due) else {
+            return;
+        };
+        self.looked = Some(now);
+        let Ok(end) = Identity::wal_lsn(catalog).await else {
+            return;
+        };
+        let Ok(Some(slot)) = Slot::find(catalog, &self.reader.slot).await else {
+            return;
+        };
+        let outlook = self.watch.look(now, &slot, end);
+        if self.watch.warns(now, &outlook) {
+            tracing::warn!(source = %self.reader.status.get().source, slot = %slot.name,
+                held_bytes = outlook.held_bytes, safe_bytes = outlook.safe_bytes,
+                lasts_seconds = outlook.lasts_seconds,
+                hint = "`tahr status` shows which lane lags: resume it, copy it again (`tahr resync`) or \
+                        remove it; or raise max_slot_wal_keep_size on the source",
+                "the source will soon invalidate the slot, since it holds too much WAL");
+        }
+        self.reader.status.update(|status| status.slot = Some(outlook));
     }
 
     /// The stream has nothing more for now: what is complete goes to the log.
