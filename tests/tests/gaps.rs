@@ -82,12 +82,14 @@ async fn restored(source: &Database, extra: &str) -> (Engine, tahr_tests::Runnin
     engine.await_lane("copy", State::Streaming).await;
     source.execute("INSERT INTO u VALUES (5001, 'a')").await;
     eventually(SOON, "the slot lets go of it", async || {
-        let report = engine.report()?;
-        let (lane, source) = (&report.lanes[0], &report.sources[0]);
-        let stored = lane.stored.as_ref().map(|stored| stored.lsn);
-        (Some(source.released) == stored && lane.changes > 0)
+        let lane = engine.lane("copy")?;
+        let stored = lane.stored.as_ref().map(|stored| stored.lsn.to_string());
+        let sql = "SELECT confirmed_flush_lsn FROM pg_replication_slots
+                   WHERE database = current_database()";
+        let told = source.value(sql).await;
+        (Some(&told) == stored.as_ref() && lane.changes > 0)
             .then_some(())
-            .ok_or_else(|| format!("{report:?}"))
+            .ok_or_else(|| format!("{told}; {lane:?}"))
     })
     .await;
     running.terminate().assert_success();

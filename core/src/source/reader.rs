@@ -200,11 +200,10 @@ impl Reader {
             Ok(catalog) => catalog,
             Err(error) => return Err(started.err().unwrap_or_else(|| error.into())),
         };
-        // While it streams nobody can drop the slot; where it does not, this says why.
-        match still_there(&catalog, &self.identity, &self.slot, read).await {
-            Err(error) if !error.is_transient() => return Err(error),
-            looked => started.and(looked.map(drop))?,
-        }
+        // While it streams nobody can drop the slot; where it does not, this says why, or that it may
+        // soon: a server that is about to be promoted refuses to stream.
+        still_there(&catalog, &self.identity, &self.slot, read).await?;
+        started?;
         self.status.update(|status| status.is_streaming = true);
         let mut stream = Stream {
             reader: self,
