@@ -190,7 +190,11 @@ pub struct SavedData(PathBuf);
 /// Owners and modes too.
 fn copy(from: &Path, to: &Path) {
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
-    assert!(copied.is_ok_and(|status| status.success()), "copy {}", from.display());
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "copy {}",
+        from.display()
+    );
 }
 
 /// A data folder with its programs, running or not.

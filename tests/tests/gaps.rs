@@ -19,7 +19,8 @@ async fn a_redis_that_restarts_empty_under_load_refills_itself_while_others_stre
     let mut server = Redis::own(&[]);
     let cache = server.database();
     let two = Scripted::new();
-    let config = sync(source.url(), &[("two", &two)], "").replace("[\"two\"]", "[\"two\", \"cache\"]")
+    let config = sync(source.url(), &[("two", &two)], "")
+        .replace("[\"two\"]", "[\"two\", \"cache\"]")
         + &format!(
             "[targets.cache]\nplugin = \"redis\"\noptions = {{ url = \"{}\" }}\n",
             cache.url()
@@ -58,7 +59,11 @@ async fn a_redis_that_restarts_empty_under_load_refills_itself_while_others_stre
     })
     .await;
     hold(&source, &[&two], &["t", "u"]).await;
-    assert_eq!(crate::reload::begins(&two), begun, "the other lane was touched");
+    assert_eq!(
+        crate::reload::begins(&two),
+        begun,
+        "the other lane was touched"
+    );
     running.terminate().assert_success();
 }
 
@@ -75,7 +80,9 @@ async fn restored(source: &Database, extra: &str) -> (Engine, tahr_tests::Runnin
     let file = engine.folder().join("copy.db");
     engine.run_once();
     std::fs::copy(&file, file.with_extension("old")).expect("keep a copy");
-    source.execute("DELETE FROM t WHERE id < 500; INSERT INTO u VALUES (5000, 'a')").await;
+    source
+        .execute("DELETE FROM t WHERE id < 500; INSERT INTO u VALUES (5000, 'a')")
+        .await;
     engine.run_once();
     // The slot is told so only when it has been so for a while.
     let running = engine.start();
@@ -153,13 +160,19 @@ async fn a_crash_while_a_gap_is_mended_does_not_hide_it() {
     let one = Scripted::new();
     let (database, engine, running) = streaming(&[("one", &one)]).await;
     running.terminate().assert_success();
-    crate::reload::edit(&engine, &[("tables = [", "on_gap = \"resync\"\ntables = [")]);
+    crate::reload::edit(
+        &engine,
+        &[("tables = [", "on_gap = \"resync\"\ntables = [")],
+    );
     // Out of reach, and what lies between is one change of each table.
     one.tamper(|checkpoint| checkpoint["position"] = serde_json::json!("0/1"));
     database
         .execute("UPDATE t SET v = 'between' WHERE id = 7; UPDATE u SET v = 'between' WHERE id = 7")
         .await;
-    for held in ["begin_load hold table=public.t", "end_load hold table=public.u"] {
+    for held in [
+        "begin_load hold table=public.t",
+        "end_load hold table=public.u",
+    ] {
         one.script(held);
         let from = one.calls().len();
         let running = engine.start();
@@ -176,9 +189,15 @@ async fn a_crash_while_a_gap_is_mended_does_not_hide_it() {
     let running = engine.start();
     hold(&database, &[&one], &["t", "u"]).await;
     let calls = one.calls();
-    let copied = calls[from..].iter().filter(|call| call.starts_with("begin_load"));
+    let copied = calls[from..]
+        .iter()
+        .filter(|call| call.starts_with("begin_load"));
     let copied: Vec<_> = copied.collect();
-    assert_eq!(copied, ["begin_load public.u replace"], "and no more than is needed");
+    assert_eq!(
+        copied,
+        ["begin_load public.u replace"],
+        "and no more than is needed"
+    );
     running.terminate().assert_success();
 }
 
@@ -194,10 +213,17 @@ async fn a_target_that_another_engine_fills_is_refused_and_taken_over_when_asked
     let fault = lane.fault.expect("why it is parked");
     assert!(
         fault.message.contains("filled from another stream")
-            && fault.message.contains(&format!("slot tahr_{}_src", engine.name())),
+            && fault
+                .message
+                .contains(&format!("slot tahr_{}_src", engine.name())),
         "{fault:?}"
     );
-    assert!(fault.hint.contains("another engine may write to this target"), "{fault:?}");
+    assert!(
+        fault
+            .hint
+            .contains("another engine may write to this target"),
+        "{fault:?}"
+    );
     assert!(fault.hint.contains("`tahr resync s/one`"), "{fault:?}");
     // The first one noticed nothing.
     database.execute("INSERT INTO t VALUES (5000, 'a')").await;
@@ -215,6 +241,9 @@ async fn a_target_that_another_engine_fills_is_refused_and_taken_over_when_asked
     let running = engine.start();
     let lane = engine.await_lane("one", State::Parked).await;
     let message = lane.fault.expect("why it is parked").message;
-    assert!(message.contains(&format!("slot tahr_{}_src", second.name())), "{message}");
+    assert!(
+        message.contains(&format!("slot tahr_{}_src", second.name())),
+        "{message}"
+    );
     running.terminate().assert_success();
 }

@@ -23,7 +23,9 @@ fn tahr(engine: &Engine, arguments: &[&str], code: i32) -> Finished {
 /// The copies that were begun since `from` calls.
 fn copies(target: &Scripted, from: usize) -> Vec<String> {
     let calls = target.calls();
-    let begun = calls[from..].iter().filter(|call| call.starts_with("begin_load"));
+    let begun = calls[from..]
+        .iter()
+        .filter(|call| call.starts_with("begin_load"));
     begun.cloned().collect()
 }
 
@@ -180,12 +182,11 @@ async fn a_rejected_row_is_passed_by_a_new_copy() {
         .execute("INSERT INTO t VALUES (5000, 'bad'); INSERT INTO u VALUES (5000, 'good')")
         .await;
     engine.await_lane("one", State::Parked).await;
-    database.execute("UPDATE t SET v = 'good' WHERE id = 5000").await;
+    database
+        .execute("UPDATE t SET v = 'good' WHERE id = 5000")
+        .await;
     let asked = tahr(&engine, &["resync", "s/one", "t"], 0);
-    says(
-        &asked,
-        &["lane s/one was parked; it copies public.t again"],
-    );
+    says(&asked, &["lane s/one was parked; it copies public.t again"]);
     done(&engine, "one").await;
     hold(&database, &[&one], &["t", "u"]).await;
     running.terminate().assert_success();
@@ -287,13 +288,73 @@ impl Read {
         let found = Rows::sqlite(file, count).expect("read the file");
         let expected = Rows::new(vec![vec![Some(least.to_string())]]);
         if expected.same_as(&found).is_err() {
-            let more = Rows::sqlite(file, &format!("SELECT 1 FROM t LIMIT 1 OFFSET {}", least - 1));
-            assert!(!more.expect("read the file").is_empty(), "sqlite showed too few rows");
+            let more = Rows::sqlite(
+                file,
+                &format!("SELECT 1 FROM t LIMIT 1 OFFSET {}", least - 1),
+            );
+            assert!(
+                !more.expect("read the file").is_empty(),
+                "sqlite showed too few rows"
+            );
         }
         let counted = self.mongodb.command(mongodb::bson::doc! { "count": "t" });
         let found = counted.get_i32("n").expect("a count");
         enough("mongodb", &found.to_string());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_of_many_tables_catches_up_between_the_groups_that_it_copies() {
+    let one = Scripted::new();
+    let (database, engine, running) = streaming(&[("one", &one)]).await;
+    let many = "DO $$ BEGIN FOR n IN 10..68 LOOP
+        EXECUTE format('CREATE TABLE many_%s (id int PRIMARY KEY, v text)', n); END LOOP; END $$";
+    database.execute(many).await;
+    engine.tahr(&["reload"]).assert_success();
+    done(&engine, "one").await;
+    hold(&database, &[&one], &["many_68", "t"]).await;
+    let from = one.calls().len();
+    one.script("begin_load hold table=public.many_12");
+    tahr(&engine, &["resync", "s/one"], 0);
+    eventually(SOON, "the copy is under way", async || {
+        one.called("begin_load held")
+    })
+    .await;
+    database
+        .execute("INSERT INTO t VALUES (5000, 'meanwhile')")
+        .await;
+    one.script("");
+    done(&engine, "one").await;
+    hold(&database, &[&one], &["t", "u", "many_10"]).await;
+    let calls = one.calls();
+    let calls: Vec<_> = calls[from..].iter().collect();
+    let is_load = |call: &&&String| call.starts_with("begin_load public.");
+    assert_eq!(calls.iter().filter(is_load).count(), 61);
+    let write = calls.iter().position(|call| call.starts_with("write"));
+    let write = write.expect("the change that came meanwhile");
+    let before = calls[..write].iter().filter(is_load).count();
+    assert_eq!(before, 50, "it did not wait for all tables");
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_the_source_has_no_more_keeps_its_rows_and_holds_up_nothing() {
+    let one = Scripted::new();
+    let (database, engine, running) = streaming(&[("one", &one)]).await;
+    let rows = one.rows("public.u", COLUMNS);
+    database
+        .execute("DROP TABLE u; ALTER TABLE t ADD extra int")
+        .await;
+    tahr(&engine, &["resync", "s"], 0);
+    done(&engine, "one").await;
+    database
+        .execute("INSERT INTO t VALUES (5000, 'a', 1)")
+        .await;
+    hold(&database, &[&one], &["t"]).await;
+    rows.assert_same(&one.rows("public.u", COLUMNS));
+    let log = running.stderr();
+    assert!(log.contains("table is not in the source any more"), "{log}");
+    running.terminate().assert_success();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,10 @@ async fn holds(one: &Scripted, database: &Database, engine: &Engine) {
 
 async fn insert(database: &Database, id: u32) {
     let sql = format!("INSERT INTO t VALUES ({id}, 'a')");
-    eventually(SOON, "the source takes it", async || database.try_execute(&sql).await).await;
+    eventually(SOON, "the source takes it", async || {
+        database.try_execute(&sql).await
+    })
+    .await;
 }
 
 async fn parked(engine: &Engine, says: &str) {
@@ -159,7 +162,11 @@ async fn a_source_replaced_by_another_server_parks_the_lane_until_it_is_copied_a
     let config = engine.config().replace(database.url(), other.url());
     engine.write_config(&config);
     let running = engine.start();
-    parked(&engine, "target was filled from another stream of sync \"s\": system identifier").await;
+    parked(
+        &engine,
+        "target was filled from another stream of sync \"s\": system identifier",
+    )
+    .await;
     engine.tahr(&["resync", "s/one"]).assert_success();
     holds(&one, &other, &engine).await;
     insert(&other, 78).await;

@@ -138,8 +138,10 @@ fn choose(
         let pattern = TablePattern::parse(text)
             .map_err(|fault| Error::usage(format!("table \"{text}\": {fault}")))?;
         if pattern.excludes() {
-            return Err(Error::usage(format!("table \"{text}\" excludes instead of naming"))
-                .hint("name the tables to copy again"));
+            return Err(
+                Error::usage(format!("table \"{text}\" excludes instead of naming"))
+                    .hint("name the tables to copy again"),
+            );
         }
         let fitting = tables.iter().filter(|table| pattern.matches(table));
         let before = chosen.len();
@@ -199,7 +201,10 @@ mod tests {
         ] {
             let error = chosen(&[text]).unwrap_err();
             assert!(error.message().contains(&format!("no table \"{text}\"")));
-            assert!(error.hint_text().is_some_and(|has| has.contains(hint)), "{error:?}");
+            assert!(
+                error.hint_text().is_some_and(|has| has.contains(hint)),
+                "{error:?}"
+            );
         }
         chosen(&["!orders"]).unwrap_err();
     }

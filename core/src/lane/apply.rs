@@ -56,7 +56,8 @@ impl Worker {
             } else {
                 Duration::from_secs(1)
             };
-            if !feed.is_open() && self.setup.resyncs.is_pending() {
+            let waits = self.catches_up.is_some_and(|until| Instant::now() < until);
+            if !waits && !feed.is_open() && self.setup.resyncs.is_pending() {
                 // What was accepted is taken back, and comes again after the copy.
                 return Ok(Flow::Again);
             }
@@ -69,6 +70,7 @@ impl Worker {
                     if feed.is_open() {
                         continue;
                     }
+                    self.catches_up = None;
                     // A checkpoint inside a transaction that has nothing for the lane so far would
                     // be one inside a transaction that the target never saw begin.
                     let at = if at.is_inside() {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use tahr_plugin_api::{
@@ -10,7 +11,13 @@ use tahr_plugin_api::{
     abi::RemoteWriter,
 };
 
-use super::{apply::other_engine, copy::copy_tables, shape::Shapes, state::State, worker::Worker};
+use super::{
+    apply::other_engine,
+    copy::{copy_tables, look_up, of_source},
+    shape::Shapes,
+    state::State,
+    worker::Worker,
+};
 use crate::{config::OnGap, source::Table};
 
 impl Worker {
@@ -20,18 +27,52 @@ impl Worker {
         tables: Vec<Table>,
         mode: LoadMode,
     ) -> Result<(), WriteError> {
-        if mode == LoadMode::Replace {
-            // Also after a crash in the middle, so that readers never see the table emptied.
-            let names = tables.iter().map(|table| table.relation.source.to_string());
-            self.setup.resyncs.keep(names).map_err(of_state_folder)?;
-        }
         self.setup
             .status
             .update(|status| status.state = State::Copying);
-        for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
-            self.ready(&relation)?;
+        let resyncs = Arc::clone(&self.setup.resyncs);
+        let names: Vec<_> = names_of(&tables).collect();
+        let tables = match mode {
+            LoadMode::Fresh => tables,
+            LoadMode::Replace => {
+                // Also after a crash in the middle, so that readers never see the table emptied.
+                resyncs.keep(names.clone()).map_err(of_state_folder)?;
+                self.not_gone(tables)?
+            }
+        };
+        let wishes = resyncs.wanted();
+        if !tables.is_empty() {
+            for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
+                self.ready(&relation)?;
+            }
+        }
+        // What was not copied by now is not in the source any more.
+        for (name, &wish) in names.iter().filter_map(|name| wishes.get_key_value(name)) {
+            resyncs.done(name, wish).map_err(of_state_folder)?;
         }
         Ok(())
+    }
+
+    /// Those of `tables` that the source still has, as they are now. The copy of one that it has not
+    /// would be an empty one.
+    fn not_gone(&mut self, tables: Vec<Table>) -> Result<Vec<Table>, WriteError> {
+        let oids: Vec<u32> = tables.iter().map(|table| table.relation.oid).collect();
+        let found = self.setup.runtime.block_on(look_up(&self.setup, &oids));
+        let found = found.map_err(of_source)?;
+        let identity = |table: &Table| (table.relation.oid, table.relation.source.clone());
+        for gone in tables
+            .iter()
+            .filter(|table| !found.iter().any(|found| identity(found) == identity(table)))
+        {
+            tracing::warn!(lane = %self.setup.name(), table = %gone.relation.source,
+                "table is not in the source any more; its rows stay in the target as they are");
+            self.reshaped.remove(&gone.relation.oid);
+        }
+        let known: Vec<_> = tables.iter().map(identity).collect();
+        let found = found.into_iter();
+        Ok(found
+            .filter(|table| known.contains(&identity(table)))
+            .collect())
     }
 
     /// Notes that the target is ready for `relation`.
@@ -213,9 +254,11 @@ impl Worker {
         writer: &mut RemoteWriter,
         found: Option<&Checkpoint>,
     ) -> Result<Position, WriteError> {
-        let names = self.setup.tables.iter();
-        let names = names.map(|table| table.relation.source.to_string());
-        self.setup.resyncs.ask(names, true).map_err(of_state_folder)?;
+        let names = names_of(&self.setup.tables);
+        self.setup
+            .resyncs
+            .ask(names, true)
+            .map_err(of_state_folder)?;
         let marks = found.into_iter().flat_map(|found| &found.copied_to);
         for (name, _) in marks.filter(|(_, lsn)| **lsn != Lsn::ZERO) {
             forget_copy(writer, name)?;
@@ -267,6 +310,10 @@ impl Worker {
             .judge(&found.stream, found.position.as_ref(), end)
             .map_err(|strange| WriteError::rejected(strange.message).hint(ways_out))
     }
+}
+
+fn names_of(tables: &[Table]) -> impl Iterator<Item = String> {
+    tables.iter().map(|table| table.relation.source.to_string())
 }
 
 /// What a state folder that can't be written means to a lane: it tries again.

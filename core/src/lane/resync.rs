@@ -14,6 +14,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::source::Table;
+
 /// What one lane is to copy anew.
 #[derive(Debug)]
 pub struct Resyncs {
@@ -40,6 +42,21 @@ pub fn resyncs_path(state_dir: &Path, sync: &str, target: &str) -> PathBuf {
     state_dir
         .join("lanes")
         .join(format!("{sync}.{target}.resync.json"))
+}
+
+/// A lane streams nothing while it copies: tables that are kept current until then are copied in
+/// groups of at most so many, and of so many pages (1 GiB) unless one alone has more.
+const GROUP_TABLES: usize = 50;
+const GROUP_PAGES: u64 = 131_072;
+
+/// How many of `tables` are copied before the lane catches up.
+pub(super) fn group(tables: &[Table]) -> usize {
+    let mut pages = 0;
+    let fitting = tables.iter().take_while(|table| {
+        pages += table.pages;
+        pages <= GROUP_PAGES
+    });
+    fitting.count().min(GROUP_TABLES).max(1).min(tables.len())
 }
 
 impl Resyncs {
@@ -195,8 +212,26 @@ mod tests {
         resyncs.ask(names(&["public.a"]), false).unwrap();
         resyncs.done("public.a", first).unwrap();
         assert!(resyncs.is_pending());
-        resyncs.done("public.a", resyncs.wanted()["public.a"]).unwrap();
+        resyncs
+            .done("public.a", resyncs.wanted()["public.a"])
+            .unwrap();
         assert!(!resyncs.is_pending());
+    }
+
+    #[test]
+    fn tables_are_grouped_by_their_number_and_size() {
+        let tables = |pages: &[u64]| -> Vec<Table> {
+            let table = |&pages| Table {
+                pages,
+                ..Table::default()
+            };
+            pages.iter().map(table).collect()
+        };
+        assert_eq!(group(&[]), 0);
+        assert_eq!(group(&tables(&[1, 2, 3])), 3);
+        assert_eq!(group(&tables(&[GROUP_PAGES, 1])), 1);
+        assert_eq!(group(&tables(&[GROUP_PAGES + 1, 1])), 1);
+        assert_eq!(group(&tables(&[1; 80])), GROUP_TABLES);
     }
 
     #[test]

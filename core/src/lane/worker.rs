@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use tahr_plugin_api::{
@@ -15,6 +15,7 @@ use tahr_plugin_api::{
 
 use super::{
     feed::Feed,
+    resync,
     retry::Backoff,
     route::Routes,
     setup::Setup,
@@ -22,6 +23,9 @@ use super::{
     state::{Fault, State, StatusCell},
 };
 use crate::{config::Existing, shutdown::Stop};
+
+/// How long a lane that can't catch up streams between two groups of tables that it copies again.
+const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// A running lane.
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl Lane {
             reshaped: HashSet::new(),
             single_until: None,
             reached: None,
+            catches_up: None,
             had_checkpoint: false,
             backoff: Backoff::default(),
             setup,
@@ -118,6 +123,9 @@ pub(super) struct Worker {
     pub(super) single_until: Option<Position>,
     /// The furthest that the target can be by this engine's doing.
     pub(super) reached: Option<Position>,
+    /// Until when the lane streams what has come during a copy, at the longest, before it copies the
+    /// rest of what was asked for.
+    pub(super) catches_up: Option<Instant>,
     /// Whether the target has shown a checkpoint in this run.
     pub(super) had_checkpoint: bool,
     pub(super) backoff: Backoff,
@@ -225,15 +233,17 @@ impl Worker {
         self.forget_left_tables(writer, &copied_to)?;
         self.find_reshaped()?;
         let asked = self.asked()?;
-        let (mut missing, mut replaced) = (Vec::new(), Vec::new());
+        let (mut missing, mut replaced, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for table in &self.setup.tables {
             let source = &table.relation.source;
             let name = source.to_string();
             let copied = copied_to.get(&name).filter(|&&lsn| lsn != Lsn::ZERO);
             if let Some(&lsn) = copied.filter(|_| !is_anew) {
                 self.routes.copied(source.clone(), lsn);
-                if asked.contains(&name) || self.reshaped.contains(&table.relation.oid) {
+                if self.reshaped.contains(&table.relation.oid) {
                     replaced.push(table.clone());
+                } else if asked.contains(&name) {
+                    kept.push(table.clone());
                 }
             } else if is_anew || asked.contains(&name) {
                 replaced.push(table.clone());
@@ -241,6 +251,9 @@ impl Worker {
                 missing.push(table.clone());
             }
         }
+        // Those that are kept current meanwhile come in groups, between which the lane catches up.
+        let group = resync::group(&kept);
+        replaced.extend(kept.drain(..group));
         let mut feed = Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
         let existing = match self.setup.sync.existing {
             Existing::Refuse => LoadMode::Fresh,
@@ -259,6 +272,7 @@ impl Worker {
             tracing::info!(lane = %self.setup.name(), tables = count, "copied");
             self.backoff.succeeded();
         }
+        self.catches_up = (!kept.is_empty()).then(|| Instant::now() + CATCH_UP);
         tracing::info!(lane = %self.setup.name(), from = %position, "streaming");
         self.setup.status.update(|status| {
             status.state = State::Streaming;

@@ -57,6 +57,15 @@ impl SourceError {
         }
     }
 
+    /// Bytes of the stream that can't be: the next connection reads them again, and nothing before
+    /// them is lost.
+    pub(super) fn malformed(error: impl std::fmt::Display) -> Self {
+        Self::transient(format!("stream of the source: {error}")).hint(
+            "if it stays, something between tahr and PostgreSQL alters the stream, or this is a bug \
+             of tahr; nothing was lost or written wrongly",
+        )
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -8,8 +8,8 @@ use tahr_postgres_connect::Url;
 use tokio_postgres::Client;
 
 use super::{
-    Blocker, Identity, Owner, Past, Publication, Report, Request, Severity, Shared, Slot, SourceError,
-    Table, object_name, own_table, preflight,
+    Blocker, Identity, Owner, Past, Publication, Report, Request, Severity, Shared, Slot,
+    SourceError, Table, object_name, own_table, preflight,
 };
 use crate::{
     Error, Faults,

@@ -12,11 +12,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
+use tokio_postgres::Client;
 
-use super::Slot;
+use super::{Identity, Slot, SourceCell};
 
 /// How often the slot is looked at.
-pub(super) const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(5);
 /// How far back the present rate reaches.
 const WINDOW: Duration = Duration::from_secs(300);
 /// Less time than this is worth a warning.
@@ -42,11 +43,38 @@ pub struct Outlook {
 pub(super) struct Watch {
     looks: VecDeque<(Instant, u64)>,
     warned: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 impl Watch {
+    /// Looks at the slot `name` if it is time to, and shows in `status` what it found. What goes wrong
+    /// with that shows elsewhere.
+    pub(super) async fn show(&mut self, client: &Client, name: &str, status: &SourceCell) {
+        let now = Instant::now();
+        if self.looked.is_some_and(|last| now - last < EVERY) {
+            return;
+        }
+        self.looked = Some(now);
+        let Ok(end) = Identity::wal_lsn(client).await else {
+            return;
+        };
+        let Ok(Some(slot)) = Slot::find(client, name).await else {
+            return;
+        };
+        let outlook = self.look(now, &slot, end);
+        if self.warns(now, &outlook) {
+            tracing::warn!(source = %status.get().source, slot = name,
+                held_bytes = outlook.held_bytes, safe_bytes = outlook.safe_bytes,
+                lasts_seconds = outlook.lasts_seconds,
+                hint = "`tahr status` shows which lane lags: resume it, copy it again (`tahr resync`) or \
+                        remove it; or raise max_slot_wal_keep_size on the source",
+                "the source will soon invalidate the slot, since it holds too much WAL");
+        }
+        status.update(|status| status.slot = Some(outlook));
+    }
+
     /// What `slot` looks like as of `now`, while the source's log ends at `end`.
-    pub(super) fn look(&mut self, now: Instant, slot: &Slot, end: Lsn) -> Outlook {
+    fn look(&mut self, now: Instant, slot: &Slot, end: Lsn) -> Outlook {
         let safe = slot.safe_wal_size;
         let safe = safe.map(|bytes| u64::try_from(bytes).unwrap_or(0));
         let held = slot.restart_lsn.map_or(0, |from| end.bytes_since(from));
@@ -76,7 +104,7 @@ impl Watch {
     }
 
     /// Whether a person should be warned now.
-    pub(super) fn warns(&mut self, now: Instant, outlook: &Outlook) -> bool {
+    fn warns(&mut self, now: Instant, outlook: &Outlook) -> bool {
         let is_short = outlook.wal_status == "unreserved"
             || outlook
                 .lasts_seconds
@@ -114,11 +142,18 @@ mod tests {
     fn what_grows_less_is_used_up_at_the_rate_of_the_last_minutes() {
         let (mut watch, start) = (Watch::default(), Instant::now());
         let mut at = |second: u64, safe| {
-            watch.look(start + Duration::from_secs(second), &slot(Some(safe)), Lsn(5000))
+            watch.look(
+                start + Duration::from_secs(second),
+                &slot(Some(safe)),
+                Lsn(5000),
+            )
         };
         assert_eq!(at(0, 10_000).lasts_seconds, None);
         let outlook = at(10, 9_000);
-        assert_eq!((outlook.held_bytes, outlook.safe_bytes), (4000, Some(9_000)));
+        assert_eq!(
+            (outlook.held_bytes, outlook.safe_bytes),
+            (4000, Some(9_000))
+        );
         assert_eq!(outlook.lasts_seconds, Some(90));
         // It has not grown less for as long as counts.
         assert_eq!(at(300, 9_000).lasts_seconds, Some(2700));

@@ -75,7 +75,10 @@ impl Past {
         );
         let strange = |message: String| Err(Strange { message });
         if theirs != ours {
-            let left = self.switches.iter().find(|(timeline, _)| *timeline == theirs);
+            let left = self
+                .switches
+                .iter()
+                .find(|(timeline, _)| *timeline == theirs);
             match left {
                 None => {
                     return strange(format!(
@@ -148,7 +151,11 @@ mod tests {
         assert_eq!(judge(3, 0x4FF_FFFF), Ok(()));
         assert_eq!(judge(4, 0x5FF_FFFF), Ok(()));
         for (timeline, lsn, says) in [
-            (1, 0x300_0001, "up to 0/3000001, but the source left that at 0/3000000"),
+            (
+                1,
+                0x300_0001,
+                "up to 0/3000001, but the source left that at 0/3000000",
+            ),
             (3, 0x500_0008, "the source has lost"),
             (2, 1, "does not descend from"),
             (5, 1, "does not descend from"),

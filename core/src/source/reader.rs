@@ -17,11 +17,7 @@ use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
-use super::{
-    Identity, Outlook, Slot, SourceError, catalog,
-    outlook::{self, Watch},
-    same::still_there,
-};
+use super::{Identity, Outlook, SourceError, catalog, outlook::Watch, same::still_there};
 use crate::{
     log::{Frontier, Log, LogError},
     pgoutput::{Message, RelationMessage, decode},
@@ -192,14 +188,9 @@ impl Reader {
         let read = tail.lsn;
         let mut client = ReplicationClient::connect(config).await.map_err(failed)?;
         let started = tokio::time::timeout(self.url.connect_timeout(), client.wait_started()).await;
-        let started = match started {
-            Ok(started) => started.map_err(failed),
-            Err(_) => Err(ConnectError::timeout(&self.url).into()),
-        };
-        let catalog = match self.url.connect_source(&self.application).await {
-            Ok(catalog) => catalog,
-            Err(error) => return Err(started.err().unwrap_or_else(|| error.into())),
-        };
+        let timeout = |_| Err(ConnectError::timeout(&self.url).into());
+        let started = started.map_or_else(timeout, |started| started.map_err(failed));
+        let catalog = self.url.connect_source(&self.application).await?;
         // While it streams nobody can drop the slot; where it does not, this says why, or that it may
         // soon: a server that is about to be promoted refuses to stream.
         still_there(&catalog, &self.identity, &self.slot, read).await?;
@@ -212,7 +203,6 @@ impl Reader {
             type_names: HashMap::new(),
             passed: Lsn::ZERO,
             watch: Watch::default(),
-            looked: None,
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
         let mut events = 0;
@@ -231,7 +221,9 @@ impl Reader {
                             break flow;
                         }
                         stream.check_session()?;
-                        stream.look_at_slot().await;
+                        if let Some(catalog) = &stream.catalog {
+                            stream.watch.show(catalog, &self.slot, &self.status).await;
+                        }
                         continue;
                     }
                 }
@@ -299,14 +291,14 @@ struct Stream<'a> {
     /// The source holds nothing before it that the assembler has not seen.
     passed: Lsn,
     watch: Watch,
-    /// When the slot was looked at last.
-    looked: Option<Instant>,
 }
 
 impl Stream<'_> {
     async fn event(&mut self, event: ReplicationEvent) -> Result<(), SourceError> {
         let message = match &event {
-            ReplicationEvent::XLogData { data, .. } => decode(data).map_err(malformed)?,
+            ReplicationEvent::XLogData { data, .. } => {
+                decode(data).map_err(SourceError::malformed)?
+            }
             ReplicationEvent::Begin {
                 final_lsn,
                 xid,
@@ -336,7 +328,10 @@ impl Stream<'_> {
         };
         let arena = match &message {
             Message::Relation(relation) => self.relation(relation).await?,
-            message => self.assembler.message(message).map_err(malformed)?,
+            message => self
+                .assembler
+                .message(message)
+                .map_err(SourceError::malformed)?,
         };
         if let Message::Commit { end_lsn, .. } = message {
             self.passed = self.passed.max(end_lsn);
@@ -355,32 +350,6 @@ impl Stream<'_> {
             Some(_) => Err(SourceError::transient("the source ends its sessions")),
             None => Ok(()),
         }
-    }
-
-    /// Shows now and then how long the slot will last. What goes wrong with that shows elsewhere.
-    async fn look_at_slot(&mut self) {
-        let now = Instant::now();
-        let is_due = self.looked.is_none_or(|last| now - last >= outlook::EVERY);
-        let Some(catalog) = self.catalog.as_ref().filter(|_| is_due) else {
-            return;
-        };
-        self.looked = Some(now);
-        let Ok(end) = Identity::wal_lsn(catalog).await else {
-            return;
-        };
-        let Ok(Some(slot)) = Slot::find(catalog, &self.reader.slot).await else {
-            return;
-        };
-        let outlook = self.watch.look(now, &slot, end);
-        if self.watch.warns(now, &outlook) {
-            tracing::warn!(source = %self.reader.status.get().source, slot = %slot.name,
-                held_bytes = outlook.held_bytes, safe_bytes = outlook.safe_bytes,
-                lasts_seconds = outlook.lasts_seconds,
-                hint = "`tahr status` shows which lane lags: resume it, copy it again (`tahr resync`) or \
-                        remove it; or raise max_slot_wal_keep_size on the source",
-                "the source will soon invalidate the slot, since it holds too much WAL");
-        }
-        self.reader.status.update(|status| status.slot = Some(outlook));
     }
 
     /// The stream has nothing more for now: what is complete goes to the log.
@@ -428,12 +397,4 @@ impl Stream<'_> {
         let relation = self.reader.relations.version_of(relation);
         Ok(self.assembler.relation(relation))
     }
-}
-
-/// Bytes that can't be: the next connection reads them again, and nothing before them is lost.
-fn malformed(error: impl std::fmt::Display) -> SourceError {
-    SourceError::transient(format!("stream of the source: {error}")).hint(
-        "if it stays, something between tahr and PostgreSQL alters the stream, or this is a bug \
-         of tahr; nothing was lost or written wrongly",
-    )
 }

@@ -136,7 +136,8 @@ pub(super) async fn slot(
             format!("belongs to database {database}, not {}", role.database),
         )),
         (Some(plugin), _) => found.push(
-            Finding::error(&object, format!("has output plugin {plugin}, not pgoutput")).fix(&again),
+            Finding::error(&object, format!("has output plugin {plugin}, not pgoutput"))
+                .fix(&again),
         ),
         (None, _) => found.push(Finding::error(
             &object,
