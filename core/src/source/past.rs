@@ -101,7 +101,7 @@ impl Past {
         if at > end {
             return strange(format!(
                 "target holds the source up to {at}, but the source's log ends at {end}: the source \
-                 was restored from an older backup, or the target's checkpoint is another's"
+                 was restored from an older backup, or another engine writes to this target"
             ));
         }
         Ok(())
