@@ -56,7 +56,7 @@ pub(super) fn group(tables: &[Table]) -> usize {
         pages += table.pages;
         pages <= GROUP_PAGES
     });
-    fitting.count().min(GROUP_TABLES).max(1).min(tables.len())
+    fitting.count().clamp(1, GROUP_TABLES).min(tables.len())
 }
 
 impl Resyncs {
