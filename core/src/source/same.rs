@@ -3,7 +3,7 @@
 //! Between two connections a person may have dropped the slot or made it anew, promoted a standby, or
 //! started another database at the address. A slot that was made anew begins wherever it was made:
 //! streaming from it would skip what lies before without a word. The reader asks after each connect,
-//! and the engine opens a source anew that has [changed](SourceErrorKind::Changed).
+//! and the engine opens a source anew that has [changed](super::SourceErrorKind::Changed).
 
 use tahr_plugin_api::Lsn;
 use tokio_postgres::Client;
