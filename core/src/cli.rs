@@ -11,12 +11,12 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use control::{Conflicts, Kick, Past, Pause, Ping};
+pub use control::{Conflicts, Kick, Past, Pause, Ping, Resync};
 
 use crate::telemetry::LogFormat;
 use control::{
     CONFLICTS_EXAMPLES, HISTORY_EXAMPLES, KICK_EXAMPLES, PAUSE_EXAMPLES, PING_EXAMPLES,
-    RESUME_EXAMPLES, interval,
+    RESUME_EXAMPLES, RESYNC_EXAMPLES, interval,
 };
 
 const EVERYWHERE: &str = "Options of every command";
@@ -190,6 +190,9 @@ pub enum Command {
     /// Try at once what waits in a sync, and wait until all is where it belongs
     #[command(after_help = KICK_EXAMPLES)]
     Kick(Kick),
+    /// Copy tables anew while everything else streams
+    #[command(after_help = RESYNC_EXAMPLES)]
+    Resync(Resync),
     /// Say in one line and by the exit code whether all is well
     #[command(after_help = PING_EXAMPLES)]
     Ping(Ping),

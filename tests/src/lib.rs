@@ -51,7 +51,7 @@ pub use crate::mariadb::MariaDb;
 pub use crate::masters::Masters;
 pub use crate::mongodb::{MongoDatabase, Mongod};
 pub use crate::oracle::OracleStandIn;
-pub use crate::postgres::Postgres;
+pub use crate::postgres::{Postgres, SavedData};
 pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;
 pub use crate::redis::{Redis, RedisDatabase};

@@ -133,6 +133,35 @@ impl Postgres {
         self.start();
     }
 
+    /// Keeps a copy of its data; it has to be stopped.
+    pub fn save(&mut self) -> SavedData {
+        let data = self.cluster().data();
+        let saved = data.with_file_name(format!("saved-{}", unique()));
+        copy(&data, &saved);
+        SavedData(saved)
+    }
+
+    /// Puts its data back to what was saved, as from a backup; it has to be stopped.
+    pub fn put_back(&mut self, saved: &SavedData) {
+        let data = self.cluster().data();
+        fs::remove_dir_all(&data).expect("remove the server's data");
+        copy(&saved.0, &data);
+    }
+
+    /// Starts it as a promoted standby or a restored backup is: it replays what it has, and goes on
+    /// on a new timeline. It has to be stopped.
+    pub fn start_on_new_timeline(&mut self) {
+        let cluster = self.cluster();
+        let signal = cluster.data().join("recovery.signal");
+        fs::write(&signal, "").expect("write recovery.signal");
+        if let Some((user, group)) = unprivileged() {
+            std::os::unix::fs::chown(&signal, Some(user), Some(group)).expect("give it away");
+        }
+        let restore = ("restore_command".to_owned(), "/bin/false".to_owned());
+        cluster.settings.push(restore);
+        cluster.start();
+    }
+
     /// Ends it on the spot, as a crash does: the next start recovers from WAL.
     pub fn kill(&mut self) {
         self.cluster().end(Signal::Quit);
@@ -152,6 +181,20 @@ impl Drop for Postgres {
             cluster.service.remove();
         }
     }
+}
+
+/// A copy of a server's data; it goes with the server.
+#[derive(Debug)]
+pub struct SavedData(PathBuf);
+
+/// Owners and modes too.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "copy {}",
+        from.display()
+    );
 }
 
 /// A data folder with its programs, running or not.
@@ -206,6 +249,10 @@ impl Cluster {
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
         }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.service.folder().join("data")
     }
 
     fn url(&self) -> String {

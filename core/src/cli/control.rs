@@ -34,6 +34,18 @@ stored in its targets and, where it has several sources, in all of them; or with
 over, naming what is not. A lane that is paused or parked is named at once and not waited for; it
 takes `tahr resume`.";
 
+pub(super) const RESYNC_EXAMPLES: &str = "\
+Examples:
+  tahr resync shop/copy                    all tables of the lane into the target \"copy\"
+  tahr resync shop/copy orders 'sales.*'   only these
+  tahr resync shop                         every target of the sync
+
+A new snapshot is copied beside the old rows, which readers see until it is complete (but in Redis);
+then the lane goes on from there. Other lanes notice nothing. It goes on after a restart of the
+engine; `tahr status` shows how far it is. Without tables it also mends a lane that is parked because
+its target can't be gone on from: emptied, restored from a backup, filled from another source. What
+the target holds is then replaced by what the source holds.";
+
 pub(super) const PING_EXAMPLES: &str = "\
 Examples:
   tahr ping                         one line, and an exit code for monitoring
@@ -69,6 +81,20 @@ pub struct Pause {
     /// The sync, or only its lane into one target.
     #[arg(value_name = "SYNC[/TARGET]")]
     pub part: Part,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tahr resync`.
+#[derive(Clone, Debug, Args)]
+pub struct Resync {
+    /// The sync, or only its lane into one target.
+    #[arg(value_name = "SYNC[/TARGET]")]
+    pub part: Part,
+    /// The tables: names of the source, or patterns as in the config. Without any: all.
+    #[arg(value_name = "TABLE")]
+    pub tables: Vec<String>,
     /// Print JSON, for programs.
     #[arg(long)]
     pub json: bool,

@@ -13,6 +13,7 @@ mod pause;
 mod ping;
 mod plugins;
 mod reload;
+mod resync;
 mod run;
 mod runtime;
 mod status;
@@ -51,6 +52,7 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Pause(options) => pause::pause(&config()?, options, &mut output),
         Command::Resume(options) => pause::resume(&config()?, options, &mut output),
         Command::Kick(options) => kick::kick(&config()?, options, &mut output),
+        Command::Resync(options) => resync::resync(&config()?, options, &mut output),
         Command::Ping(options) => ping::ping(&config()?, options, &mut output),
         Command::Stop => stop::stop(&config()?),
     }

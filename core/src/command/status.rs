@@ -10,7 +10,8 @@ use crate::{
     control::{Answer, Request, ask},
     engine::Report,
     lane::{State, Status},
-    source::SourceStatus,
+    progress,
+    source::{Outlook, SourceStatus},
 };
 
 use super::{Output, masters, output::table, watch};
@@ -65,6 +66,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
             lines.push(format!("  {} ago: {fault}", age(*since)));
         }
         lines.extend(log_lines(source));
+        lines.extend(source.slot.as_ref().and_then(slot));
     }
     for sync in &report.masters {
         lines.extend(masters::lines(sync));
@@ -110,6 +112,27 @@ fn log_lines(source: &SourceStatus) -> Vec<String> {
     lines
 }
 
+/// What a person should know of the slot, if anything.
+fn slot(outlook: &Outlook) -> Option<String> {
+    /// A week is long enough to find out otherwise.
+    const LONG: u64 = 7 * 24 * 3600;
+    let held = size(outlook.held_bytes);
+    let lasts = outlook.lasts_seconds.filter(|&seconds| seconds < LONG);
+    match (outlook.wal_status.as_str(), lasts, outlook.safe_bytes) {
+        ("unreserved", ..) => Some(format!(
+            "  slot holds {held} of WAL, more than max_slot_wal_keep_size: lost at the source's next \
+             checkpoint unless the lanes catch up"
+        )),
+        (_, Some(seconds), Some(safe)) => Some(format!(
+            "  slot holds {held} of WAL; at the present rate it is lost in {}, after {} more \
+             (max_slot_wal_keep_size)",
+            progress::seconds(seconds),
+            size(safe)
+        )),
+        _ => None,
+    }
+}
+
 fn row(lane: &Status) -> [String; 6] {
     let lag = match (lane.lag_bytes, lane.lag_seconds) {
         // What it does has no time: it copies, or rests.
@@ -141,6 +164,12 @@ fn details(lane: &Status) -> Vec<String> {
             copy.tables_done + 1,
             copy.tables
         ));
+    }
+    // The one that is being copied is shown already.
+    if !lane.resync.is_empty() && lane.copy.is_none() {
+        let tables = lane.resync.len();
+        let s = if tables == 1 { "" } else { "s" };
+        lines.push(format!("  to be copied again: {tables} table{s}"));
     }
     if let (Some(since), State::Paused) = (lane.paused_since, lane.state) {
         lines.push(format!(

@@ -23,7 +23,7 @@ pub use server::Server;
 
 use crate::{
     Error, ErrorKind, Faults,
-    engine::{Changed, Kicked, Marks, Missing, Part, Reloaded, Report},
+    engine::{Changed, Kicked, Marks, Missing, Part, Reloaded, Report, Resynced},
     masters::chronicle::{Entry, Question, RoundEntry},
 };
 
@@ -47,6 +47,13 @@ pub enum Request {
     Resume(Part),
     /// To try at once what waits in a sync.
     Kick(String),
+    /// To copy tables anew.
+    Resync {
+        /// Of which lanes.
+        part: Part,
+        /// Which, as names or patterns; none: all.
+        tables: Vec<String>,
+    },
     /// Where the sources of a sync stand.
     Marks {
         /// The sync.
@@ -85,6 +92,8 @@ pub enum Answer {
     Changed(Changed),
     /// To [`Request::Kick`]: done.
     Kicked(Kicked),
+    /// To [`Request::Resync`], by lane: noted.
+    Resynced(Vec<Resynced>),
     /// To [`Request::Marks`].
     Marks(Marks),
     /// To [`Request::Missing`].

@@ -105,6 +105,9 @@ async fn answer(
         Ok(Request::Pause(part)) => Answer::of(control.pause(&part).await, Answer::Changed),
         Ok(Request::Resume(part)) => Answer::of(control.resume(&part).await, Answer::Changed),
         Ok(Request::Kick(sync)) => Answer::of(control.kick(&sync), Answer::Kicked),
+        Ok(Request::Resync { part, tables }) => {
+            Answer::of(control.resync(&part, &tables).await, Answer::Resynced)
+        }
         Ok(Request::Marks {
             sync,
             sources,

@@ -28,6 +28,7 @@ mod prepare;
 mod reload;
 mod reloaded;
 mod report;
+mod resync;
 mod running;
 mod seat;
 mod watch;
@@ -51,6 +52,7 @@ pub use part::Part;
 pub use pauses::Pauses;
 pub use reloaded::Reloaded;
 pub use report::Report;
+pub use resync::Resynced;
 
 use crate::{
     Error, Faults,

@@ -56,6 +56,7 @@ impl Report {
         let end = source.end.max(streaming.log.tail().lsn);
         self.lanes.extend(streaming.seats.values().map(|seat| {
             let mut status = seat.status.get();
+            status.resync = seat.resyncs.tables();
             let passed = status.passed.max(streaming.begin.lsn);
             status.lag_bytes = end.bytes_since(passed);
             let age = status.lag_as_of.and_then(|as_of| as_of.elapsed().ok());

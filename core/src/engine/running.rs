@@ -5,29 +5,30 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use tahr_plugin_api::Position;
 use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
 
 use super::{
-    Shared, of_source,
-    plan::{LaneName, Spec, lanes},
+    Shared, lock, of_source,
+    plan::{LaneName, Spec, lanes, used},
     seat::{Hindrance, Seat, Wanted},
 };
 use crate::{
     Error, Faults,
     config::{Config, Source, Sync},
-    lane::{Setup, stream_id, views},
+    lane::{Resyncs, Setup, stream_id, views},
     log::{LaneId, Log, LogId, LogSetup},
     masters::circle::Present,
     plugin::Registry,
     record::Relations,
     shutdown::Stop,
-    source::{Approval, Opened, Reader, SourceCell, SourceError, Table},
+    source::{Approval, Opened, Reader, SourceCell, SourceError, SourceErrorKind, Table},
 };
 
 /// A source that lanes want.
@@ -52,6 +53,7 @@ pub(super) struct Streaming {
     /// Places in the log of the circles that it is a member of, by the names of their syncs.
     pub(super) circles: BTreeMap<String, LaneId>,
     source: Source,
+    state_dir: PathBuf,
     relations: Arc<Relations>,
     seats_made: usize,
 }
@@ -89,7 +91,8 @@ impl Streaming {
                 Some(stored) => drop(log.join(id, stored)),
                 None => drop(log.join_at_tail(id)),
             }
-            Seat::new(name.clone(), id, plugin)
+            let resyncs = Resyncs::load(&self.state_dir, &name.sync, &name.target);
+            Seat::new(name.clone(), id, plugin, resyncs)
         })
     }
 
@@ -181,6 +184,8 @@ impl Streaming {
                 state_dir: config.engine.state_dir.clone(),
                 options: serde_json::Value::Object(wanted.spec.target.options.clone()),
                 stream: stream_id(&name.sync, &name.source, &opened.identity, &opened.slot),
+                past: opened.past.clone(),
+                resyncs: Arc::clone(&seat.resyncs),
                 tables: wanted.tables.clone(),
                 url: opened.url.clone(),
                 application: opened.application.clone(),
@@ -199,6 +204,7 @@ impl Streaming {
         Reader {
             url: opened.url.clone(),
             application: opened.application.clone(),
+            identity: opened.identity.clone(),
             slot: opened.slot.clone(),
             publication: opened.publication.clone(),
             max_row_bytes: self.source.max_row_bytes,
@@ -248,9 +254,46 @@ pub(super) async fn supervise(
     let reader = shared.with_source(&name, |streaming| streaming.reader(&status, stop.clone()));
     let Some(reader) = reader else { return };
     reader.run().await;
-    if let Some(error) = status.take_failure() {
+    let Some(error) = status.take_failure() else {
+        return;
+    };
+    // What several sources hold of each other is bound to what each of them was.
+    let has_masters = shared.config().masters_of(&name).next().is_some();
+    if error.kind == SourceErrorKind::Changed && !has_masters {
+        tracing::warn!(source = name, %error, "the source is opened anew");
+        tokio::spawn(open_anew(shared, name));
+    } else {
         shared.fail(of_source(&name, error).into());
     }
+}
+
+/// Lets the lanes of the source `name` end, and begins it as at a start: then each lane finds out
+/// whether it can go on.
+fn open_anew(shared: Arc<Shared>, name: String) -> BoxFuture<'static, ()> {
+    let begun = async move {
+        let one = shared.changing.lock().await;
+        shared.with_source(&name, |streaming| {
+            for seat in streaming.seats.values_mut() {
+                seat.want(None);
+            }
+        });
+        shared.untidy.notify_one();
+        while lock(&shared.sources).contains_key(&name) {
+            if shared.stop.is_stopping() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if !used(&shared.config()).any(|(used, _)| *used == name) {
+            return;
+        }
+        let verdict = shared.begin(&name, None);
+        drop(one);
+        if let Ok(Verdict::Faulty(faults)) = verdict.await {
+            shared.fail(faults);
+        }
+    };
+    begun.boxed()
 }
 
 /// Whether no two relations share an object of a target.
@@ -331,6 +374,7 @@ async fn open(
             seats: BTreeMap::new(),
             circles: BTreeMap::new(),
             source: source.clone(),
+            state_dir: config.engine.state_dir.clone(),
             relations,
             seats_made: 0,
         };

@@ -14,7 +14,7 @@ use std::{
 use super::plan::{LaneName, Spec};
 use crate::{
     Error,
-    lane::{Fault, Lane, Setup, State, StatusCell},
+    lane::{Fault, Lane, Resyncs, Setup, State, StatusCell},
     log::{LaneId, Log},
     plugin::Plugin,
     source::Table,
@@ -32,6 +32,8 @@ pub(super) struct Seat {
     /// Its place in the source's log.
     pub(super) id: LaneId,
     pub(super) status: Arc<StatusCell>,
+    /// What its lane is to copy anew.
+    pub(super) resyncs: Arc<Resyncs>,
     /// None where the lane is to go.
     wanted: Option<Arc<Wanted>>,
     taken: Option<Taken>,
@@ -81,7 +83,7 @@ impl Hindrance {
 
 impl Seat {
     /// A seat that nobody has taken; its place in the log exists.
-    pub(super) fn new(name: LaneName, id: LaneId, plugin: &str) -> Self {
+    pub(super) fn new(name: LaneName, id: LaneId, plugin: &str, resyncs: Resyncs) -> Self {
         let status = Arc::new(StatusCell::new(
             (&name.sync, &name.source, &name.target),
             plugin,
@@ -90,6 +92,7 @@ impl Seat {
             name,
             id,
             status,
+            resyncs: Arc::new(resyncs),
             wanted: None,
             taken: None,
             hindered: None,
@@ -104,6 +107,12 @@ impl Seat {
     /// Says what is wanted from now on.
     pub(super) fn want(&mut self, wanted: Option<Wanted>) {
         self.wanted = wanted.map(Arc::new);
+    }
+
+    /// Says that the lane is wanted as before, and from the beginning: it is parked, and what parked
+    /// it may be mended.
+    pub(super) fn begin_again(&mut self) {
+        self.wanted = self.wanted.as_deref().cloned().map(Arc::new);
     }
 
     /// Whether no lane is here.

@@ -56,6 +56,11 @@ impl Worker {
             } else {
                 Duration::from_secs(1)
             };
+            let waits = self.catches_up.is_some_and(|until| Instant::now() < until);
+            if !waits && !feed.is_open() && self.setup.resyncs.is_pending() {
+                // What was accepted is taken back, and comes again after the copy.
+                return Ok(Flow::Again);
+            }
             match feed.next(&mut self.routes, limits, single, patience)? {
                 Fed::Stopped => {
                     self.finish(writer, feed, is_accepted)?;
@@ -65,6 +70,7 @@ impl Worker {
                     if feed.is_open() {
                         continue;
                     }
+                    self.catches_up = None;
                     // A checkpoint inside a transaction that has nothing for the lane so far would
                     // be one inside a transaction that the target never saw begin.
                     let at = if at.is_inside() {

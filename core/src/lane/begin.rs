@@ -1,13 +1,23 @@
 //! Where a lane goes on, and what has to be copied before.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use tahr_plugin_api::{
     Checkpoint, LoadMode, Lsn, Position, Relation, StreamId, TableName, WriteError, Written,
     abi::RemoteWriter,
 };
 
-use super::{apply::other_engine, copy::copy_tables, shape::Shapes, state::State, worker::Worker};
+use super::{
+    apply::other_engine,
+    copy::{copy_tables, look_up, of_source},
+    shape::Shapes,
+    state::State,
+    worker::Worker,
+};
 use crate::{config::OnGap, source::Table};
 
 impl Worker {
@@ -20,10 +30,49 @@ impl Worker {
         self.setup
             .status
             .update(|status| status.state = State::Copying);
-        for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
-            self.ready(&relation)?;
+        let resyncs = Arc::clone(&self.setup.resyncs);
+        let names: Vec<_> = names_of(&tables).collect();
+        let tables = match mode {
+            LoadMode::Fresh => tables,
+            LoadMode::Replace => {
+                // Also after a crash in the middle, so that readers never see the table emptied.
+                resyncs.keep(names.clone()).map_err(of_state_folder)?;
+                self.not_gone(tables)?
+            }
+        };
+        let wishes = resyncs.wanted();
+        if !tables.is_empty() {
+            for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
+                self.ready(&relation)?;
+            }
+        }
+        // What was not copied by now is not in the source any more.
+        for (name, &wish) in names.iter().filter_map(|name| wishes.get_key_value(name)) {
+            resyncs.done(name, wish).map_err(of_state_folder)?;
         }
         Ok(())
+    }
+
+    /// Those of `tables` that the source still has, as they are now. The copy of one that it has not
+    /// would be an empty one.
+    fn not_gone(&mut self, tables: Vec<Table>) -> Result<Vec<Table>, WriteError> {
+        let oids: Vec<u32> = tables.iter().map(|table| table.relation.oid).collect();
+        let found = self.setup.runtime.block_on(look_up(&self.setup, &oids));
+        let found = found.map_err(of_source)?;
+        let identity = |table: &Table| (table.relation.oid, table.relation.source.clone());
+        for gone in tables
+            .iter()
+            .filter(|table| !found.iter().any(|found| identity(found) == identity(table)))
+        {
+            tracing::warn!(lane = %self.setup.name(), table = %gone.relation.source,
+                "table is not in the source any more; its rows stay in the target as they are");
+            self.reshaped.remove(&gone.relation.oid);
+        }
+        let known: Vec<_> = tables.iter().map(identity).collect();
+        let found = found.into_iter();
+        Ok(found
+            .filter(|table| known.contains(&identity(table)))
+            .collect())
     }
 
     /// Notes that the target is ready for `relation`.
@@ -33,7 +82,7 @@ impl Worker {
         let source = self.setup.relations.get(relation.version);
         if let (Some(shapes), Some(source)) = (&mut self.shapes, source) {
             let noted = shapes.note(relation, &source);
-            noted.map_err(|error| WriteError::transient(format!("state folder: {error}")))?;
+            noted.map_err(of_state_folder)?;
         }
         Ok(())
     }
@@ -71,6 +120,21 @@ impl Worker {
         Ok(())
     }
 
+    /// The tables that are to be copied anew. What the lane doesn't have any more is not.
+    pub(super) fn asked(&self) -> Result<BTreeSet<String>, WriteError> {
+        let setup = &self.setup;
+        let mut asked = BTreeSet::new();
+        for (name, wish) in setup.resyncs.wanted() {
+            let is_it = |table: &Table| table.relation.source.to_string() == name;
+            if setup.tables.iter().any(is_it) {
+                asked.insert(name);
+            } else {
+                setup.resyncs.done(&name, wish).map_err(of_state_folder)?;
+            }
+        }
+        Ok(asked)
+    }
+
     /// A table that has left the sync, or the source, is not kept current any more: were it to come
     /// back, its old mark would hide the changes in between.
     pub(super) fn forget_left_tables(
@@ -83,12 +147,8 @@ impl Worker {
             if self.setup.tables.iter().any(is_here) {
                 continue;
             }
-            // A dot may belong to either name; the mark is found by both together.
-            if let Some((schema, table)) = name.split_once('.') {
-                let table = TableName::new(schema, table);
-                tracing::info!(lane = %self.setup.name(), %table, "table has left the sync");
-                writer.forget_copy(&table)?;
-            }
+            tracing::info!(lane = %self.setup.name(), table = name, "table has left the sync");
+            forget_copy(writer, name)?;
         }
         Ok(())
     }
@@ -97,10 +157,9 @@ impl Worker {
     pub(super) fn left_behind(&self) -> Option<WriteError> {
         let why = self.setup.log.has_given_up(self.setup.id)?;
         Some(WriteError::rejected(why.to_string()).hint(format!(
-            "its tables have to be copied again: set `on_gap = \"resync\"` in the sync, then \
-             `tahr reload` and `tahr resume {}`; `on_log_limit = \"hold\"` in the source leaves what \
-             targets lack in its WAL, and a larger `log_limit` in the log",
-            self.setup.name()
+            "{} copies its tables again; `on_log_limit = \"hold\"` in the source leaves what targets \
+             lack in its WAL, and a larger `log_limit` in the log",
+            self.resync_command()
         )))
     }
 
@@ -113,29 +172,37 @@ impl Worker {
         }
     }
 
-    /// Where the lane goes on; and how tables are loaded, where that is given by more than the
-    /// config. Makes the first checkpoint.
+    /// Where the lane goes on; and whether that is from scratch, so that all tables are copied
+    /// anew. Makes the first checkpoint.
     pub(super) fn place(
         &mut self,
         writer: &mut RemoteWriter,
         found: Option<&Checkpoint>,
-    ) -> Result<(Position, Option<LoadMode>), WriteError> {
+    ) -> Result<(Position, bool), WriteError> {
         let held = found.and_then(|found| found.position.clone());
+        if let Some(found) = found
+            && let Err(error) = self.refuse_foreign(found)
+        {
+            // Whoever asked for all tables has seen this, or wants them whatever it is.
+            if !self.setup.resyncs.is_anew() {
+                return Err(error);
+            }
+            tracing::warn!(lane = %self.setup.name(), "{error}; copying all tables again, as asked");
+            return Ok((self.start_over(writer, Some(found))?, true));
+        }
         // From here on the log keeps what the lane needs; whether it still had all of it is asked
         // afterwards.
         if let Some(position) = &held {
-            if let Some(reached) = self.reached.as_ref().filter(|reached| position > reached) {
-                return Err(other_engine(position, reached));
-            }
             self.setup.log.join(self.setup.id, position.clone());
             self.read_again_from(position);
         }
         let reach = self.setup.log.reach();
         let gap = match &held {
             Some(position) if *position >= reach => {
+                self.note_stream(writer, found, position)?;
                 self.had_checkpoint = true;
                 self.reached = self.reached.take().max(held.clone());
-                return Ok((position.clone(), None));
+                return Ok((position.clone(), false));
             }
             Some(position) => Some(format!(
                 "target holds the source up to {position}, and the source's log begins at {reach}: \
@@ -146,37 +213,136 @@ impl Worker {
             }
             None => None,
         };
-        let mode = gap.is_some().then_some(LoadMode::Replace);
-        if let Some(gap) = gap {
-            let refills = self.setup.plugin.description.capabilities.refills;
-            let default = if refills { OnGap::Resync } else { OnGap::Park };
-            if self.setup.sync.on_gap.unwrap_or(default) == OnGap::Park {
-                // Nothing that would be kept for it helps any more.
-                self.setup.log.give_up(self.setup.id);
-                return Err(WriteError::rejected(format!("gap: {gap}")).hint(
-                    "set `on_gap = \"resync\"` in the sync to copy its tables again, \
-                     then `tahr reload`",
-                ));
-            }
-            tracing::warn!(lane = %self.setup.name(), "gap: {gap}; copying all tables again");
+        let Some(gap) = gap else {
+            return Ok((self.first_checkpoint(writer)?, false));
+        };
+        let refills = self.setup.plugin.description.capabilities.refills;
+        let default = if refills { OnGap::Resync } else { OnGap::Park };
+        let parks = self.setup.sync.on_gap.unwrap_or(default) == OnGap::Park;
+        if parks && !self.setup.resyncs.is_anew() {
+            // Nothing that would be kept for it helps any more.
+            self.setup.log.give_up(self.setup.id);
+            return Err(WriteError::rejected(format!("gap: {gap}")).hint(format!(
+                "to copy all its tables again, now: {}; or always: set `on_gap = \"resync\"` in the \
+                 sync, then `tahr reload`",
+                self.resync_command()
+            )));
         }
-        // Everything is copied: the lane needs nothing from before its snapshot.
-        let reach = self.setup.log.join_at_tail(self.setup.id);
-        self.reached = self.reached.take().max(Some(reach.clone()));
-        match writer.flush(&reach)? {
-            Written::Stored(position) if position == reach => {
+        tracing::warn!(lane = %self.setup.name(), "gap: {gap}; copying all tables again");
+        Ok((self.start_over(writer, found)?, true))
+    }
+
+    /// A checkpoint that was made on an older timeline counts as one of the present from now on: what
+    /// follows it may lie behind the point where the two parted.
+    fn note_stream(
+        &self,
+        writer: &mut RemoteWriter,
+        found: Option<&Checkpoint>,
+        position: &Position,
+    ) -> Result<(), WriteError> {
+        let Some(found) = found.filter(|found| found.stream != self.setup.stream) else {
+            return Ok(());
+        };
+        tracing::info!(lane = %self.setup.name(), was = found.stream.timeline,
+            is = self.setup.stream.timeline, "the source has another timeline, which has all that \
+            the target holds");
+        match writer.flush(position)? {
+            Written::Stored(stored) if stored == *position => Ok(()),
+            other => Err(WriteError::transient(format!(
+                "target did not take the source's timeline: {other:?}"
+            ))),
+        }
+    }
+
+    /// What a person types to have the lane begin from scratch.
+    fn resync_command(&self) -> String {
+        format!("`tahr resync {}`", self.setup.name())
+    }
+
+    /// Nothing that the target holds counts any more. Noted first, so that a crash at any moment
+    /// finds tables that are still to be copied, and replaces them.
+    fn start_over(
+        &mut self,
+        writer: &mut RemoteWriter,
+        found: Option<&Checkpoint>,
+    ) -> Result<Position, WriteError> {
+        let names = names_of(&self.setup.tables);
+        self.setup
+            .resyncs
+            .ask(names, true)
+            .map_err(of_state_folder)?;
+        let marks = found.into_iter().flat_map(|found| &found.copied_to);
+        for (name, _) in marks.filter(|(_, lsn)| **lsn != Lsn::ZERO) {
+            forget_copy(writer, name)?;
+        }
+        self.reached = None;
+        self.first_checkpoint(writer)
+    }
+
+    /// The lane needs nothing from before the snapshots of its tables.
+    fn first_checkpoint(&mut self, writer: &mut RemoteWriter) -> Result<Position, WriteError> {
+        let tail = self.setup.log.join_at_tail(self.setup.id);
+        self.reached = self.reached.take().max(Some(tail.clone()));
+        match writer.flush(&tail)? {
+            Written::Stored(position) if position == tail => {
                 self.had_checkpoint = true;
-                Ok((position, mode))
+                Ok(position)
             }
             other => Err(WriteError::transient(format!(
                 "target did not take the first checkpoint: {other:?}"
             ))),
         }
     }
+
+    /// A checkpoint of another stream, or of a source that has become another, must not be gone on
+    /// from, nor written over.
+    fn refuse_foreign(&self, found: &Checkpoint) -> Result<(), WriteError> {
+        let setup = &self.setup;
+        if let (Some(position), Some(reached)) = (&found.position, &self.reached)
+            && position > reached
+        {
+            return Err(other_engine(position, reached));
+        }
+        let ways_out = format!(
+            "if that is as it should be, copy all its tables again from the source as it is now: {}",
+            self.resync_command()
+        );
+        if let Some(differences) = differences(&found.stream, &setup.stream) {
+            return Err(WriteError::rejected(format!(
+                "target was filled from another stream of sync \"{}\": {differences}",
+                setup.stream.sync
+            ))
+            .hint(format!(
+                "another engine may write to this target, or the source was replaced; {ways_out}"
+            )));
+        }
+        let end = setup.log.furthest();
+        setup
+            .past
+            .judge(&found.stream, found.position.as_ref(), end)
+            .map_err(|strange| WriteError::rejected(strange.message).hint(ways_out))
+    }
 }
 
-/// A checkpoint of another stream must not be gone on from, nor written over.
-pub(super) fn refuse_other_stream(found: &StreamId, ours: &StreamId) -> Result<(), WriteError> {
+fn names_of(tables: &[Table]) -> impl Iterator<Item = String> {
+    tables.iter().map(|table| table.relation.source.to_string())
+}
+
+/// What a state folder that can't be written means to a lane: it tries again.
+pub(super) fn of_state_folder(error: std::io::Error) -> WriteError {
+    WriteError::transient(format!("state folder: {error}"))
+}
+
+/// A dot may belong to either half of a table's name; the mark is found by both together.
+fn forget_copy(writer: &mut RemoteWriter, name: &str) -> Result<(), WriteError> {
+    match name.split_once('.') {
+        Some((schema, table)) => writer.forget_copy(&TableName::new(schema, table)),
+        None => Ok(()),
+    }
+}
+
+/// In what two streams differ, but for their timeline, which [`Past`](crate::source::Past) judges.
+fn differences(found: &StreamId, ours: &StreamId) -> Option<String> {
     let mut differences = Vec::new();
     let mut compare = |what: &str, found: &dyn fmt::Display, ours: &dyn fmt::Display| {
         let (found, ours) = (found.to_string(), ours.to_string());
@@ -185,21 +351,8 @@ pub(super) fn refuse_other_stream(found: &StreamId, ours: &StreamId) -> Result<(
         }
     };
     compare("system identifier", &found.system_id, &ours.system_id);
-    compare("timeline", &found.timeline, &ours.timeline);
     compare("database OID", &found.database, &ours.database);
     compare("slot", &found.slot, &ours.slot);
     compare("checkpoint format", &found.format, &ours.format);
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(WriteError::rejected(format!(
-        "target was filled from another stream of sync \"{}\": {}",
-        ours.sync,
-        differences.join("; ")
-    ))
-    .hint(format!(
-        "if the source was replaced on purpose, run `tahr drop {}` and copy again with \
-         `existing = \"replace\"`",
-        ours.sync
-    )))
+    (!differences.is_empty()).then(|| differences.join("; "))
 }

@@ -15,7 +15,7 @@ use tahr_plugin_api::{
 };
 use tokio::sync::mpsc;
 
-use super::{route::Routes, setup::Setup, state::CopyProgress};
+use super::{begin::of_state_folder, route::Routes, setup::Setup, state::CopyProgress};
 use crate::{
     record::{CopyDecoder, Limits},
     source::{Blocker, Copied, CopyRange, Snapshot, SourceError, Table, Worker, catalog},
@@ -35,6 +35,8 @@ pub(super) fn copy_tables(
 ) -> Result<Vec<Arc<Relation>>, WriteError> {
     let mut copied = Vec::new();
     let loaders = open_loaders(setup)?;
+    // Who wishes for a copy of them after this does not mean this one.
+    let wishes = setup.resyncs.wanted();
     let mut progress = CopyProgress {
         tables: tables.len(),
         ..CopyProgress::default()
@@ -57,6 +59,10 @@ pub(super) fn copy_tables(
             match copy.table(writer, routes, &table, mode)? {
                 Outcome::Done(relation) => {
                     copied.extend(relation);
+                    if let Some(&wish) = wishes.get(&progress.table) {
+                        let noted = setup.resyncs.done(&progress.table, wish);
+                        noted.map_err(of_state_folder)?;
+                    }
                     routes.copied(source, copy.snapshot.copied_to());
                     progress.tables_done += 1;
                 }

@@ -9,14 +9,14 @@ use tahr_plugin_api::{
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
-use super::state::StatusCell;
+use super::{resync::Resyncs, state::StatusCell};
 use crate::{
     config,
     log::{LaneId, Log},
     plugin::Plugin,
     record::Relations,
     shutdown::Stop,
-    source::Table,
+    source::{Past, Table},
 };
 
 /// What a lane is made of.
@@ -36,6 +36,10 @@ pub struct Setup {
     pub state_dir: PathBuf,
     /// Which stream it is.
     pub stream: StreamId,
+    /// What the source's log descends from.
+    pub past: Past,
+    /// What is to be copied anew.
+    pub resyncs: Arc<Resyncs>,
     /// The source's tables that the sync selects.
     pub tables: Vec<Table>,
     /// Where the source is, for copies.

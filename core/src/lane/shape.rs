@@ -26,6 +26,9 @@ pub(super) struct Shapes {
 struct Shape {
     /// The highest number of any column of the source, excluded ones too.
     highest: i16,
+    /// The table itself, whatever its name; 0 where it wasn't noted.
+    #[serde(default)]
+    oid: u32,
     columns: Vec<ColumnShape>,
 }
 
@@ -65,6 +68,9 @@ impl Shapes {
     pub(super) fn reason(&self, relation: &Relation, has_columns: bool) -> Option<String> {
         let shape = self.known.get(&relation.source.to_string())?;
         let table = &relation.source;
+        if shape.oid != 0 && relation.oid != 0 && shape.oid != relation.oid {
+            return Some(format!("table {table} was dropped and made again"));
+        }
         relation.columns.iter().find_map(|column| {
             let name = &column.name;
             match shape.find(column) {
@@ -105,6 +111,7 @@ impl Shapes {
         let name = relation.source.to_string();
         let shape = Shape {
             highest,
+            oid: relation.oid,
             columns: columns.collect(),
         };
         if self.known.get(&name) == Some(&shape) {

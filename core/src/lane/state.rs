@@ -1,7 +1,7 @@
 //! What a lane shows of itself.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -117,6 +117,9 @@ pub struct Status {
     pub stored: Option<Position>,
     /// Everything before it is stored, or was nothing for this lane.
     pub passed: Lsn,
+    /// Tables that are to be copied anew, and are not yet.
+    #[serde(default)]
+    pub resync: BTreeSet<String>,
     /// The copy, while there is one.
     pub copy: Option<CopyProgress>,
     /// Rows copied since the engine started.

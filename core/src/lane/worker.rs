@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use tahr_plugin_api::{
@@ -14,8 +14,8 @@ use tahr_plugin_api::{
 };
 
 use super::{
-    begin::refuse_other_stream,
     feed::Feed,
+    resync,
     retry::Backoff,
     route::Routes,
     setup::Setup,
@@ -23,6 +23,9 @@ use super::{
     state::{Fault, State, StatusCell},
 };
 use crate::{config::Existing, shutdown::Stop};
+
+/// How long a lane that can't catch up streams between two groups of tables that it copies again.
+const CATCH_UP: Duration = Duration::from_secs(30);
 
 /// A running lane.
 #[derive(Debug)]
@@ -53,6 +56,7 @@ impl Lane {
             reshaped: HashSet::new(),
             single_until: None,
             reached: None,
+            catches_up: None,
             had_checkpoint: false,
             backoff: Backoff::default(),
             setup,
@@ -119,6 +123,9 @@ pub(super) struct Worker {
     pub(super) single_until: Option<Position>,
     /// The furthest that the target can be by this engine's doing.
     pub(super) reached: Option<Position>,
+    /// Until when the lane streams what has come during a copy, at the longest, before it copies the
+    /// rest of what was asked for.
+    pub(super) catches_up: Option<Instant>,
     /// Whether the target has shown a checkpoint in this run.
     pub(super) had_checkpoint: bool,
     pub(super) backoff: Backoff,
@@ -222,46 +229,51 @@ impl Worker {
 
     fn work(&mut self, writer: &mut RemoteWriter) -> Result<Flow, WriteError> {
         let found = writer.checkpoint(&self.setup.stream)?;
-        if let Some(found) = &found {
-            refuse_other_stream(&found.stream, &self.setup.stream)?;
-        }
-        let (position, mode) = self.place(writer, found.as_ref())?;
+        let (position, is_anew) = self.place(writer, found.as_ref())?;
         let copied_to = found.map(|found| found.copied_to).unwrap_or_default();
         self.forget_left_tables(writer, &copied_to)?;
-        let is_resync = matches!(mode, Some(LoadMode::Replace));
-        let mut missing = Vec::new();
-        let mut changed = Vec::new();
         self.find_reshaped()?;
+        let asked = self.asked()?;
+        let (mut missing, mut replaced, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         for table in &self.setup.tables {
             let source = &table.relation.source;
-            match copied_to.get(&source.to_string()) {
-                Some(&lsn) if lsn != Lsn::ZERO && !is_resync => {
-                    self.routes.copied(source.clone(), lsn);
-                    if self.reshaped.contains(&table.relation.oid) {
-                        changed.push(table.clone());
-                    }
+            let name = source.to_string();
+            let copied = copied_to.get(&name).filter(|&&lsn| lsn != Lsn::ZERO);
+            if let Some(&lsn) = copied.filter(|_| !is_anew) {
+                self.routes.copied(source.clone(), lsn);
+                if self.reshaped.contains(&table.relation.oid) {
+                    replaced.push(table.clone());
+                } else if asked.contains(&name) {
+                    kept.push(table.clone());
                 }
-                _ => missing.push(table.clone()),
+            } else if is_anew || asked.contains(&name) {
+                replaced.push(table.clone());
+            } else {
+                missing.push(table.clone());
             }
         }
+        // Those that are kept current meanwhile come in groups, between which the lane catches up.
+        let group = resync::group(&kept);
+        replaced.extend(kept.drain(..group));
         let mut feed = Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
-        if !missing.is_empty() {
+        let existing = match self.setup.sync.existing {
+            Existing::Refuse => LoadMode::Fresh,
+            Existing::Replace => LoadMode::Replace,
+        };
+        for (tables, mode) in [(missing, existing), (replaced, LoadMode::Replace)] {
+            if tables.is_empty() {
+                continue;
+            }
             self.setup
                 .status
                 .update(|status| status.stored = Some(position.clone()));
-            let mode = mode.unwrap_or(match self.setup.sync.existing {
-                Existing::Refuse => LoadMode::Fresh,
-                Existing::Replace => LoadMode::Replace,
-            });
-            let tables = missing.len();
-            tracing::info!(lane = %self.setup.name(), tables, "copying");
-            self.copy(writer, missing, mode)?;
-            tracing::info!(lane = %self.setup.name(), tables, "copied");
+            let count = tables.len();
+            tracing::info!(lane = %self.setup.name(), tables = count, "copying");
+            self.copy(writer, tables, mode)?;
+            tracing::info!(lane = %self.setup.name(), tables = count, "copied");
             self.backoff.succeeded();
         }
-        if !changed.is_empty() {
-            self.copy(writer, changed, LoadMode::Replace)?;
-        }
+        self.catches_up = (!kept.is_empty()).then(|| Instant::now() + CATCH_UP);
         tracing::info!(lane = %self.setup.name(), from = %position, "streaming");
         self.setup.status.update(|status| {
             status.state = State::Streaming;

@@ -67,6 +67,7 @@ impl State {
                 lane.read.epoch = self.epoch;
             }
         }
+        self.furthest = self.furthest();
         (self.begin, self.tail) = (start.clone(), start);
         self.is_outdated = true;
     }

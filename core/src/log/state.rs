@@ -41,6 +41,8 @@ pub(super) struct State {
     /// Whether what the reader has in hand is from before a rewind.
     pub(super) is_outdated: bool,
     pub(super) tail: Position,
+    /// Where the tail was before the log was rewound.
+    pub(super) furthest: Lsn,
     /// Bytes in memory.
     pub(super) memory: usize,
     pub(super) budget: usize,
@@ -85,6 +87,7 @@ impl State {
         Self {
             entries: VecDeque::new(),
             first,
+            furthest: begin.lsn,
             tail: begin.clone(),
             begin,
             disk,
@@ -224,6 +227,11 @@ impl State {
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.is_woken = true;
         }
+    }
+
+    /// How far the source was read at any time.
+    pub(super) fn furthest(&self) -> Lsn {
+        self.furthest.max(self.tail.lsn)
     }
 
     /// The lowest position that every lane has stored, or that the synced disk covers.

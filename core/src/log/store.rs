@@ -220,6 +220,12 @@ impl Log {
         self.lock().tail.clone()
     }
 
+    /// How far the source was read at any time; a rewind doesn't make it less.
+    #[must_use]
+    pub fn furthest(&self) -> Lsn {
+        self.lock().furthest()
+    }
+
     /// The position before the oldest entry that the log still holds. A lane whose target stands
     /// before it can't be served, unless the log can be [rewound](Self::rewind): there is a gap.
     #[must_use]

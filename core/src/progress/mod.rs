@@ -22,7 +22,7 @@ use std::{
 use bars::Bars;
 pub use bars::LogWriter;
 use journal::Journal;
-pub(crate) use number::{grouped, lag};
+pub(crate) use number::{grouped, lag, seconds};
 use rate::Rates;
 
 use crate::{

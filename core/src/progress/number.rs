@@ -33,7 +33,7 @@ pub(crate) fn grouped(count: u64) -> String {
 }
 
 /// A length of time in its largest unit or two: `8 s`, `2 min 5 s`, `3 h 10 min`.
-pub(super) fn seconds(seconds: u64) -> String {
+pub(crate) fn seconds(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..600 => format!("{} min {} s", seconds / 60, seconds % 60),

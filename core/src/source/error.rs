@@ -12,6 +12,8 @@ pub enum SourceErrorKind {
     Transient,
     /// The source can't be used as things are; a person must mend it.
     Unusable,
+    /// The source is not what it was when it was opened: it has to be opened anew.
+    Changed,
 }
 
 /// An error of a source, with what a person needs to mend it. Holds no row value, no password.
@@ -45,6 +47,23 @@ impl SourceError {
             message: message.into(),
             hint: String::new(),
         }
+    }
+
+    /// An error of a source that has to be opened anew.
+    pub fn changed(message: impl Into<String>) -> Self {
+        Self {
+            kind: SourceErrorKind::Changed,
+            ..Self::unusable(message)
+        }
+    }
+
+    /// Bytes of the stream that can't be: the next connection reads them again, and nothing before
+    /// them is lost.
+    pub(super) fn malformed(error: impl std::fmt::Display) -> Self {
+        Self::transient(format!("stream of the source: {error}")).hint(
+            "if it stays, something between tahr and PostgreSQL alters the stream, or this is a bug \
+             of tahr; nothing was lost or written wrongly",
+        )
     }
 
     /// Adds what to do about it.

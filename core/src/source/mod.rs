@@ -29,9 +29,12 @@ mod error;
 mod identity;
 mod names;
 mod opened;
+mod outlook;
+mod past;
 pub mod preflight;
 pub mod publication;
 mod reader;
+mod same;
 pub mod slot;
 pub mod snapshot;
 mod table;
@@ -47,6 +50,8 @@ pub use names::{
 pub use opened::{
     Approval, Opened, application, finding_error, is_wanted, look, owner, parse, published, usable,
 };
+pub use outlook::Outlook;
+pub use past::{Past, Strange};
 pub use preflight::{Finding, Report, Request, Severity, Shared, is_refused, preflight, script};
 pub use publication::Publication;
 pub use reader::{Reader, SourceCell, SourceStatus};

@@ -8,8 +8,8 @@ use tahr_postgres_connect::Url;
 use tokio_postgres::Client;
 
 use super::{
-    Blocker, Identity, Owner, Publication, Report, Request, Severity, Shared, Slot, SourceError,
-    Table, object_name, own_table, preflight,
+    Blocker, Identity, Owner, Past, Publication, Report, Request, Severity, Shared, Slot,
+    SourceError, Table, object_name, own_table, preflight,
 };
 use crate::{
     Error, Faults,
@@ -38,6 +38,8 @@ pub struct Opened {
     pub application: String,
     /// Which database it is.
     pub identity: Identity,
+    /// What its log descends from.
+    pub past: Past,
     /// The publication.
     pub publication: String,
     /// The slot.
@@ -103,6 +105,7 @@ impl Opened {
         if let Err(faults) = approve(&tables).await {
             return Ok(Err(faults));
         }
+        let past = Past::read(&url, &application, &identity).await?;
         let client = url.connect_source(&application).await?;
         mark(&client, config, name).await?;
         let made = object_name(&owner)?;
@@ -136,6 +139,7 @@ impl Opened {
             url,
             application,
             identity,
+            past,
             publication,
             slot,
             confirmed,

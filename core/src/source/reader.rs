@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
-use super::{SourceError, catalog};
+use super::{Identity, Outlook, SourceError, catalog, outlook::Watch, same::still_there};
 use crate::{
     log::{Frontier, Log, LogError, LogUsage},
     pgoutput::{Message, RelationMessage, decode},
@@ -51,6 +51,9 @@ pub struct SourceStatus {
     /// What its log holds.
     #[serde(default)]
     pub log: LogUsage,
+    /// What it keeps for the slot; none before the first look.
+    #[serde(default)]
+    pub slot: Option<Outlook>,
 }
 
 impl SourceStatus {
@@ -114,6 +117,8 @@ pub struct Reader {
     pub url: Url,
     /// How tahr calls itself there.
     pub application: String,
+    /// Which database it was when it was opened.
+    pub identity: Identity,
     /// The slot to read.
     pub slot: String,
     /// The publication that says what to send.
@@ -184,19 +189,24 @@ impl Reader {
             max_message_size: usize::try_from(self.max_row_bytes).unwrap_or(usize::MAX),
         });
         let failed = |error| SourceError::replication(&self.url, &error);
+        let read = tail.lsn;
         let mut client = ReplicationClient::connect(config).await.map_err(failed)?;
         let started = tokio::time::timeout(self.url.connect_timeout(), client.wait_started()).await;
-        started
-            .map_err(|_| ConnectError::timeout(&self.url))?
-            .map_err(failed)?;
-        self.status.update(|status| status.is_streaming = true);
+        let timeout = |_| Err(ConnectError::timeout(&self.url).into());
+        let started = started.map_or_else(timeout, |started| started.map_err(failed));
         let catalog = self.url.connect_source(&self.application).await?;
+        // While it streams nobody can drop the slot; where it does not, this says why, or that it may
+        // soon: a server that is about to be promoted refuses to stream.
+        still_there(&catalog, &self.identity, &self.slot, read).await?;
+        started?;
+        self.status.update(|status| status.is_streaming = true);
         let mut stream = Stream {
             reader: self,
             assembler: Assembler::new(Limits::default(), tail),
             catalog: Some(catalog),
             type_names: HashMap::new(),
             passed: Lsn::ZERO,
+            watch: Watch::default(),
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
         let mut events = 0;
@@ -215,6 +225,9 @@ impl Reader {
                             break flow;
                         }
                         stream.check_session()?;
+                        if let Some(catalog) = &stream.catalog {
+                            stream.watch.show(catalog, &self.slot, &self.status).await;
+                        }
                         continue;
                     }
                 }
@@ -281,12 +294,15 @@ struct Stream<'a> {
     type_names: HashMap<(u32, i32), String>,
     /// The source holds nothing before it that the assembler has not seen.
     passed: Lsn,
+    watch: Watch,
 }
 
 impl Stream<'_> {
     async fn event(&mut self, event: ReplicationEvent) -> Result<(), SourceError> {
         let message = match &event {
-            ReplicationEvent::XLogData { data, .. } => decode(data).map_err(malformed)?,
+            ReplicationEvent::XLogData { data, .. } => {
+                decode(data).map_err(SourceError::malformed)?
+            }
             ReplicationEvent::Begin {
                 final_lsn,
                 xid,
@@ -316,7 +332,10 @@ impl Stream<'_> {
         };
         let arena = match &message {
             Message::Relation(relation) => self.relation(relation).await?,
-            message => self.assembler.message(message).map_err(malformed)?,
+            message => self
+                .assembler
+                .message(message)
+                .map_err(SourceError::malformed)?,
         };
         if let Message::Commit { end_lsn, .. } = message {
             self.passed = self.passed.max(end_lsn);
@@ -382,12 +401,4 @@ impl Stream<'_> {
         let relation = self.reader.relations.version_of(relation);
         Ok(self.assembler.relation(relation))
     }
-}
-
-/// Bytes that can't be: the next connection reads them again, and nothing before them is lost.
-fn malformed(error: impl std::fmt::Display) -> SourceError {
-    SourceError::transient(format!("stream of the source: {error}")).hint(
-        "if it stays, something between tahr and PostgreSQL alters the stream, or this is a bug \
-         of tahr; nothing was lost or written wrongly",
-    )
 }

@@ -136,7 +136,8 @@ pub(super) async fn slot(
             format!("belongs to database {database}, not {}", role.database),
         )),
         (Some(plugin), _) => found.push(
-            Finding::error(&object, format!("has output plugin {plugin}, not pgoutput")).fix(again),
+            Finding::error(&object, format!("has output plugin {plugin}, not pgoutput"))
+                .fix(&again),
         ),
         (None, _) => found.push(Finding::error(
             &object,
@@ -147,7 +148,14 @@ pub(super) async fn slot(
         found.push(Finding::error(
             &object,
             format!("is invalidated ({reason}): changes are lost, the tables must be copied again"),
-        ));
+        )
+        .fix(match request.slot {
+            Some(_) => again,
+            None => format!(
+                "SELECT pg_drop_replication_slot({literal}); -- then start tahr: each lane has a gap, \
+                 which `on_gap` or `tahr resync` mends"
+            ),
+        }));
     }
     if let Some(pid) = slot.active_pid
         && slot.active_application.as_deref() != Some(request.application)

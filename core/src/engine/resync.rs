@@ -1,0 +1,211 @@
+//! Tables that a person wants copied anew.
+//!
+//! [`Control::resync`] notes them with each lane, durably, and lets it begin: one that streams sees to
+//! it before its next batch, one that is parked starts again, one that is paused when it is resumed.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use tahr_plugin_api::TableName;
+
+use super::{
+    Control, Part,
+    plan::{LaneName, lanes},
+};
+use crate::{
+    Error,
+    config::{TablePattern, did_you_mean},
+    lane::State,
+};
+
+/// What is to be copied anew, in one lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resynced {
+    /// `sync/target`.
+    pub lane: String,
+    /// The tables.
+    pub tables: BTreeSet<String>,
+    /// What the lane was doing when it was told.
+    pub state: State,
+}
+
+impl Resynced {
+    /// As a person reads it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let tables: Vec<_> = self.tables.iter().map(String::as_str).collect();
+        let tables = match tables.as_slice() {
+            [] => "no table".to_owned(),
+            few if few.len() <= 3 => few.join(", "),
+            many => format!("{} tables", many.len()),
+        };
+        let lane = &self.lane;
+        match self.state {
+            State::Paused => format!("lane {lane} copies {tables} again once it is resumed"),
+            State::Parked => format!("lane {lane} was parked; it copies {tables} again"),
+            _ => format!("lane {lane} copies {tables} again"),
+        }
+    }
+}
+
+impl Control {
+    /// Has the tables of `part` copied anew that fit `patterns`; without any all of them, whatever
+    /// the targets hold. Returns once that is noted; the copies take their time.
+    ///
+    /// # Errors
+    ///
+    /// The config doesn't have `part`, a pattern fits none of its tables, its source is not open yet,
+    /// or the state folder can't be written.
+    pub async fn resync(&self, part: &Part, patterns: &[String]) -> Result<Vec<Resynced>, Error> {
+        let shared = &self.shared;
+        let _one = shared.changing.lock().await;
+        let config = shared.config();
+        part.check(&config)?;
+        let names = lanes(&config).into_keys();
+        let names: Vec<_> = names
+            .filter(|name| part.includes(&name.sync, &name.target))
+            .collect();
+        // All or nothing: first all are looked at.
+        let mut chosen = Vec::new();
+        for name in &names {
+            let tables = self.tables_of(name)?;
+            chosen.push(choose(name, &tables, patterns)?);
+        }
+        let mut done = Vec::new();
+        for (name, tables) in names.iter().zip(chosen) {
+            let asked = shared.with_source(&name.source, |streaming| {
+                let seat = streaming.seats.get_mut(name)?;
+                let asked = seat.resyncs.ask(tables.clone(), patterns.is_empty());
+                if let Err(error) = asked {
+                    return Some(Err(error));
+                }
+                let state = seat.status.get().state;
+                match state {
+                    State::Parked => seat.begin_again(),
+                    _ => seat.rouse(&streaming.log),
+                }
+                Some(Ok(state))
+            });
+            let state = match asked.flatten() {
+                Some(Ok(state)) => state,
+                Some(Err(error)) => {
+                    return Err(Error::failed(format!(
+                        "note what lane {name} is to copy again in the state folder"
+                    ))
+                    .caused_by(error));
+                }
+                None => return Err(not_open(name)),
+            };
+            done.push(Resynced {
+                lane: name.to_string(),
+                tables,
+                state,
+            });
+        }
+        shared.untidy.notify_one();
+        Ok(done)
+    }
+
+    fn tables_of(&self, name: &LaneName) -> Result<Vec<TableName>, Error> {
+        let tables = self.shared.with_seat(name, |seat| {
+            let wanted = seat.wanted()?;
+            let tables = wanted.tables.iter();
+            Some(tables.map(|table| table.relation.source.clone()).collect())
+        });
+        tables.flatten().ok_or_else(|| not_open(name))
+    }
+}
+
+fn not_open(name: &LaneName) -> Error {
+    Error::source(format!(
+        "source \"{}\" is not open yet, so the tables of lane {name} are not known",
+        name.source
+    ))
+    .hint("`tahr status` says why; ask again when it is streaming")
+}
+
+/// The tables of a lane that fit one of `patterns`; all, where there are none.
+fn choose(
+    lane: &LaneName,
+    tables: &[TableName],
+    patterns: &[String],
+) -> Result<BTreeSet<String>, Error> {
+    if patterns.is_empty() {
+        return Ok(tables.iter().map(ToString::to_string).collect());
+    }
+    let mut chosen = BTreeSet::new();
+    for text in patterns {
+        let pattern = TablePattern::parse(text)
+            .map_err(|fault| Error::usage(format!("table \"{text}\": {fault}")))?;
+        if pattern.excludes() {
+            return Err(
+                Error::usage(format!("table \"{text}\" excludes instead of naming"))
+                    .hint("name the tables to copy again"),
+            );
+        }
+        let fitting = tables.iter().filter(|table| pattern.matches(table));
+        let before = chosen.len();
+        let mut count = 0;
+        chosen.extend(fitting.map(|table| {
+            count += 1;
+            table.to_string()
+        }));
+        if count == 0 && before == chosen.len() {
+            let known: Vec<String> = tables.iter().map(ToString::to_string).collect();
+            let full = match text.contains('.') {
+                true => text.clone(),
+                false => format!("public.{text}"),
+            };
+            let near = did_you_mean(&full, known.iter().map(String::as_str));
+            let error = Error::usage(format!("lane {lane} has no table \"{text}\""));
+            return Err(error.hint(near.unwrap_or_else(|| match known.is_empty() {
+                true => "its sync selects none".to_owned(),
+                false => format!("there is: {}", known.join(", ")),
+            })));
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(patterns: &[&str]) -> Result<Vec<String>, Error> {
+        let lane = LaneName {
+            sync: "s".to_owned(),
+            target: "t".to_owned(),
+            source: "src".to_owned(),
+        };
+        let tables = ["orders", "order_lines", "customers"];
+        let tables = tables.map(|name| TableName::new("public", name));
+        let patterns: Vec<String> = patterns.iter().map(|&text| text.to_owned()).collect();
+        choose(&lane, &tables, &patterns).map(|chosen| chosen.into_iter().collect())
+    }
+
+    #[test]
+    fn tables_are_named_in_full_in_short_or_by_a_pattern_and_are_all_without() {
+        assert_eq!(chosen(&[]).unwrap().len(), 3);
+        assert_eq!(chosen(&["orders"]).unwrap(), ["public.orders"]);
+        assert_eq!(
+            chosen(&["public.order*", "orders"]).unwrap(),
+            ["public.order_lines", "public.orders"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_the_nearest() {
+        for (text, hint) in [
+            ("order", "did you mean \"public.orders\"?"),
+            ("x.y", "there is: public.orders"),
+        ] {
+            let error = chosen(&[text]).unwrap_err();
+            assert!(error.message().contains(&format!("no table \"{text}\"")));
+            assert!(
+                error.hint_text().is_some_and(|has| has.contains(hint)),
+                "{error:?}"
+            );
+        }
+        chosen(&["!orders"]).unwrap_err();
+    }
+}
