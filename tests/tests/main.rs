@@ -39,6 +39,7 @@ mod replica_identity;
 mod rules;
 mod scene;
 mod schema_changes;
+mod set_aside;
 mod sizes;
 mod snapshot;
 mod sources_side_by_side;

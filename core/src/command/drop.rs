@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Sync},
     control::{StateLock, socket_path},
     engine::{Part, Pauses},
-    lane::shapes_path,
+    lane::{rejected::rejected_path, shapes_path},
     masters::store::Store,
     plugin::{Pins, Registry},
 };
@@ -154,6 +154,7 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
         remove(&Store::folder_of(state_dir, name))?;
         for target in &sync.targets {
             remove(&shapes_path(state_dir, name, target))?;
+            remove(&rejected_path(state_dir, name, target))?;
         }
         remove(&state_dir.join("masters").join(name))?;
     }

@@ -35,6 +35,6 @@ pub(crate) use document::did_you_mean;
 pub(crate) use expand::expand_environment;
 pub use load::default_plugin_dirs;
 pub use masters::{Conflict, Initial, Masters, Sequences};
-pub use model::{Config, Engine, Existing, OnGap, Source, Sync, TableRule, Target};
+pub use model::{Config, Engine, Existing, OnGap, OnRejected, Source, Sync, TableRule, Target};
 pub use pattern::{TablePattern, parse_table_name};
 pub use redact::redact_url;

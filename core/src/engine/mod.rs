@@ -25,6 +25,7 @@ mod part;
 mod pauses;
 mod plan;
 mod prepare;
+mod rejected;
 mod reload;
 mod reloaded;
 mod report;
@@ -49,6 +50,7 @@ pub use kick::{Kicked, Marks};
 pub use missing::Missing;
 pub use part::Part;
 pub use pauses::Pauses;
+pub use rejected::Rejected;
 pub use reloaded::Reloaded;
 pub use report::Report;
 

@@ -14,7 +14,7 @@ use std::{
 use super::plan::{LaneName, Spec};
 use crate::{
     Error,
-    lane::{Fault, Lane, Setup, State, StatusCell},
+    lane::{Fault, Lane, Setup, State, StatusCell, rejected::Place},
     log::{LaneId, Log},
     plugin::Plugin,
     source::Table,
@@ -32,6 +32,8 @@ pub(super) struct Seat {
     /// Its place in the source's log.
     pub(super) id: LaneId,
     pub(super) status: Arc<StatusCell>,
+    /// Where its lane meets those who ask about rejected rows.
+    pub(super) rejected: Arc<Place>,
     /// None where the lane is to go.
     wanted: Option<Arc<Wanted>>,
     taken: Option<Taken>,
@@ -90,6 +92,7 @@ impl Seat {
             name,
             id,
             status,
+            rejected: Arc::default(),
             wanted: None,
             taken: None,
             hindered: None,

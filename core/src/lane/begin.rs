@@ -22,6 +22,9 @@ impl Worker {
             .update(|status| status.state = State::Copying);
         for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
             self.ready(&relation)?;
+            let table = &relation.source;
+            let copied_to = self.routes.copied_to(table);
+            self.aside.copied(&self.setup, table, copied_to);
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use tahr_plugin_api::{
 use super::{
     begin::refuse_other_stream,
     feed::Feed,
+    rejected::Aside,
     retry::Backoff,
     route::Routes,
     setup::Setup,
@@ -55,6 +56,7 @@ impl Lane {
             reached: None,
             had_checkpoint: false,
             backoff: Backoff::default(),
+            aside: Aside::default(),
             setup,
         };
         let thread = std::thread::Builder::new()
@@ -122,6 +124,8 @@ pub(super) struct Worker {
     /// Whether the target has shown a checkpoint in this run.
     pub(super) had_checkpoint: bool,
     pub(super) backoff: Backoff,
+    /// What the target has rejected.
+    pub(super) aside: Aside,
 }
 
 impl fmt::Debug for Worker {
@@ -172,11 +176,13 @@ impl Worker {
                 tracing::error!(lane = %name, %error, hint, "lane is parked");
                 // Whatever the target has open must not stay so while a person is waited for.
                 self.writer = None;
+                self.aside.rest(&self.setup);
                 self.setup.log.park(self.setup.id);
                 self.setup.stop.wait_for_it();
                 return;
             }
         }
+        self.aside.rest(&self.setup);
         self.setup
             .status
             .update(|status| status.state = State::Stopped);
@@ -227,6 +233,7 @@ impl Worker {
         let (position, mode) = self.place(writer, found.as_ref())?;
         let copied_to = found.map(|found| found.copied_to).unwrap_or_default();
         self.forget_left_tables(writer, &copied_to)?;
+        self.aside.begin(&self.setup, &position, &copied_to)?;
         let is_resync = matches!(mode, Some(LoadMode::Replace));
         let mut missing = Vec::new();
         let mut changed = Vec::new();
