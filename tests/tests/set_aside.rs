@@ -256,6 +256,7 @@ async fn retries_tell_what_is_still_refused_and_discarded_rows_stay_as_they_are(
         .tahr(&["rejected", "retry", "s", "--all"])
         .assert_code(5);
     let running = engine.start();
+    engine.await_lane("one", State::Paused).await;
     engine.tahr(&["resume", "s"]).assert_success();
     engine.await_lane("one", State::Streaming).await;
     await_rejected(&engine, "one", 0).await;
