@@ -244,7 +244,7 @@ impl Serialize for Cells<'_> {
         for (column, cell) in &self.0 {
             match cell {
                 Cell::Bytes { bytes } => {
-                    map.serialize_entry(&column.name, &format!("\\x{bytes}"))?
+                    map.serialize_entry(&column.name, &format!("\\x{bytes}"))?;
                 }
                 cell => map.serialize_entry(&column.name, cell)?,
             }

@@ -566,13 +566,16 @@ fn forget(places: &mut Places, entry: &Entry, key: Option<Key>) {
 
 /// Adds `value` as a line with its checksum in front.
 fn seal(text: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
-    let start = text.len();
-    text.extend_from_slice(b"00000000 ");
-    serde_json::to_writer(&mut *text, value)?;
-    let checksum = format!("{:08x}", crc32c::crc32c(&text[start + 9..]));
-    text[start..start + 8].copy_from_slice(checksum.as_bytes());
-    text.push(b'\n');
+    seal_json(text, &serde_json::to_vec(value)?);
     Ok(())
+}
+
+/// Adds `json` as a line with its checksum in front.
+pub(super) fn seal_json(text: &mut Vec<u8>, json: &[u8]) {
+    let checksum = format!("{:08x} ", crc32c::crc32c(json));
+    text.extend_from_slice(checksum.as_bytes());
+    text.extend_from_slice(json);
+    text.push(b'\n');
 }
 
 /// The JSON of a line; none where it isn't as it was written.

@@ -230,7 +230,7 @@ mod tests {
             "the target's row still has the old key"
         );
         assert_eq!(
-            renamed.clone().then(update(None, &["1", "~", "y"]), KEY),
+            renamed.then(update(None, &["1", "~", "y"]), KEY),
             Some(update(None, &["1", "c", "y"]))
         );
         assert_eq!(

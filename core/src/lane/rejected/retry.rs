@@ -306,6 +306,6 @@ mod tests {
         let second = beyond(&first);
         let next = Position::inside(Lsn(0x100), 1);
         assert!(stored < first && first < second && second < next);
-        assert_eq!(second.to_string().parse(), Ok(second.clone()));
+        assert_eq!(second.to_string().parse(), Ok(second));
     }
 }

@@ -9,11 +9,11 @@ use std::{
 
 use tahr_plugin_api::{
     Batch, Lsn, Op, Part, Position, Relation, StreamId, Value,
-    testing::{BatchBuilder, Cell as Given, relation},
+    testing::{BatchBuilder, Cell as Given, fuzz, relation},
 };
 
 use super::{
-    book::{Book, End},
+    book::{Book, End, seal_json},
     cell::Cell,
     deed::Deed,
     entry::Reason,
@@ -418,7 +418,7 @@ fn what_the_file_holds_is_for_its_owner_only_and_survives_a_cut_end() {
     let first = whole.len()
         - whole
             .split_inclusive(|&b| b == b'\n')
-            .last()
+            .next_back()
             .map_or(0, <[u8]>::len);
     for end in first..whole.len() {
         fs_err::write(&path, &whole[..end]).expect("write");
@@ -509,4 +509,37 @@ fn an_entry_follows_its_table_through_other_versions() {
     assert_eq!(rows[1], [Cell::UNCHANGED, id, Cell::UNCHANGED]);
     let other = relation("public.t").column("v", "text").key(["v"]).build();
     assert!(entries[0].deed_in(&other).is_none(), "another key");
+}
+
+#[test]
+fn no_file_of_rejected_rows_makes_its_reader_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = super::rejected_path(folder.path(), "s", "t");
+    let mut book = Lane::open(&path);
+    put(&mut book, 0x1000, "1");
+    put(&mut book, 0x2000, "2");
+    book.end(1, Position::at(Lsn(0x2800)), End::Overtaken);
+    put(&mut book, 0x3000, "3");
+    book.sync().expect("sync");
+    let text = fs_err::read_to_string(&path).expect("the file");
+    // The checksums are made anew, so that what stands behind them is met.
+    let bare: Vec<&str> = text.lines().map(|line| &line[9..]).collect();
+    let samples = [bare.join("\n").into_bytes()];
+    fuzz("rejected rows", &samples, |bytes| {
+        let mut sealed = Vec::new();
+        let lines = bytes.split(|&byte| byte == b'\n');
+        lines.for_each(|line| seal_json(&mut sealed, line));
+        let _ = Book::of_bytes(&path, bytes);
+        let Ok(mut book) = Book::of_bytes(&path, &sealed) else {
+            return false;
+        };
+        book.copied(&table(Kind::Key).source, Lsn(0x1800));
+        let _ = (book.newest(), book.size());
+        let book = book.seen_from(&Position::at(Lsn(0x2400)));
+        let relation = table(Kind::Key);
+        for entry in book.entries().values() {
+            let _ = (entry.place(), entry.row(), entry.deed_in(&relation));
+        }
+        true
+    });
 }
