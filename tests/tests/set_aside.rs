@@ -1,7 +1,7 @@
 //! Under `on_rejected = "set_aside"` a row that a target refuses leaves its transaction, stays to be
 //! seen, and gets where it belongs once the target takes it.
 
-use std::{os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use serde_json::Value;
 use tahr::lane::State;
@@ -320,7 +320,7 @@ async fn a_lane_that_has_set_enough_rows_aside_parks_and_goes_on_where_there_is_
 /// `t` of the source, as every target prints it.
 const ROWS: &str = "SELECT id, v, big FROM t";
 
-async fn compare(source: &Database, pg: &Database, maria: &str, lite: &PathBuf, but: &str) {
+async fn compare(source: &Database, pg: &Database, maria: &str, lite: &Path, but: &str) {
     let query = format!("{ROWS} {but}");
     eventually(SOON, "the targets hold the rows", async || {
         let expected = Rows::postgres(source, &query).await?;
@@ -424,7 +424,7 @@ async fn rows_that_real_targets_forbid_follow_when_they_are_allowed() {
     running.terminate().assert_success();
 }
 
-fn sqlite(file: &PathBuf, statements: &str) {
+fn sqlite(file: &Path, statements: &str) {
     let connection = rusqlite::Connection::open(file).expect("open the file");
     connection
         .busy_timeout(SOON)

@@ -12,7 +12,10 @@ const EVERY: Duration = Duration::from_secs(600);
 impl Judge<'_> {
     /// Asks for them when that is due.
     pub(super) fn ask_for_clocks(&mut self) {
-        if self.clocks_asked.is_none_or(|asked| asked.elapsed() >= EVERY) {
+        if self
+            .clocks_asked
+            .is_none_or(|asked| asked.elapsed() >= EVERY)
+        {
             self.clocks_asked = Some(Instant::now());
             asking::clocks(self.setup, &self.members, &self.asked);
         }
