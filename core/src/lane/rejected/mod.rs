@@ -11,10 +11,10 @@
 //! - A new row under a key that the target still has another row under waits, as an entry of its own.
 //!
 //! What is on disk is what the target's checkpoint says, whenever the engine ends: see
-//! [`book`]. Nothing is set aside but changes of single rows in the stream: a truncate that is rejected,
+//! `book.rs`. Nothing is set aside but changes of single rows in the stream: a truncate that is rejected,
 //! a table that can't be prepared and a row that can't be copied park the lane.
 //!
-//! The lane's thread calls [`Aside`] around each batch; persons reach it through [`Place`].
+//! The lane's thread calls `Aside` around each batch; persons reach it through [`Place`].
 
 mod aside;
 mod book;
