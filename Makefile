@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-masters test lint docs bench bench-masters torture-masters simulate build install
+.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -23,6 +23,9 @@ test: install ## install what is missing and pass every test
 	cargo build --workspace
 	scripts/test.sh
 	cargo test --quiet --doc -p tahr-plugin-api
+
+fuzz: install ## give every decoder what nobody meant, for a minute each or SECONDS
+	TAHR_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --release -p tahr-plugin-api -p tahr --lib -- --nocapture --test-threads 2 fuzz no_bytes_are no_file_of
 
 lint: install ## formatting, clippy and documentation, without a warning
 	cargo fmt --check

@@ -6,18 +6,21 @@
 //! [`Error`](crate::error::Error), shown by [`report`](crate::error::report).
 
 mod control;
+mod rejected;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use control::{Conflicts, Kick, Past, Pause, Ping, Resync};
+pub use rejected::{ListRejected, Rejected, RejectedCommand, SettleRejected};
 
 use crate::telemetry::LogFormat;
 use control::{
     CONFLICTS_EXAMPLES, HISTORY_EXAMPLES, KICK_EXAMPLES, PAUSE_EXAMPLES, PING_EXAMPLES,
     RESUME_EXAMPLES, RESYNC_EXAMPLES, interval,
 };
+use rejected::REJECTED_EXAMPLES;
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -178,6 +181,9 @@ pub enum Command {
     /// Show what the rounds between several sources of a sync did
     #[command(after_help = HISTORY_EXAMPLES)]
     History(Past),
+    /// Show the rows that targets rejected and that were set aside; retry or discard them
+    #[command(after_help = REJECTED_EXAMPLES)]
+    Rejected(Rejected),
     /// Make the running engine take up its changed config, and new plugins
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,

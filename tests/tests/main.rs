@@ -42,6 +42,7 @@ mod resync;
 mod rules;
 mod scene;
 mod schema_changes;
+mod set_aside;
 mod sizes;
 mod slots;
 mod snapshot;

@@ -178,7 +178,7 @@ fn columns(columns: &Columns, said: Option<&Columns>) -> String {
 }
 
 /// A value, quoted where it could be read otherwise, and without what a terminal would obey.
-fn value(text: Option<&str>) -> String {
+pub(super) fn value(text: Option<&str>) -> String {
     let Some(text) = text else {
         return "NULL".to_owned();
     };

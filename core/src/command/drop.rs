@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Sync},
     control::{StateLock, socket_path},
     engine::{Part, Pauses},
-    lane::{resyncs_path, shapes_path},
+    lane::{rejected::rejected_path, resyncs_path, shapes_path},
     masters::store::Store,
     plugin::{Pins, Registry},
 };
@@ -155,6 +155,7 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
         for target in &sync.targets {
             remove(&shapes_path(state_dir, name, target))?;
             remove(&resyncs_path(state_dir, name, target))?;
+            remove(&rejected_path(state_dir, name, target))?;
         }
         remove(&state_dir.join("masters").join(name))?;
     }

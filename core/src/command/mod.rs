@@ -12,6 +12,7 @@ mod output;
 mod pause;
 mod ping;
 mod plugins;
+mod rejected;
 mod reload;
 mod resync;
 mod run;
@@ -48,6 +49,7 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Conflicts(options) => conflicts::conflicts(&config()?, options, &mut output),
         Command::History(options) => history::history(&config()?, options, &mut output),
         Command::Demo(options) => demo::demo(options, &mut output),
+        Command::Rejected(options) => rejected::rejected(&config()?, options, &mut output),
         Command::Reload => reload::reload(&cli.config, &mut output),
         Command::Pause(options) => pause::pause(&config()?, options, &mut output),
         Command::Resume(options) => pause::resume(&config()?, options, &mut output),

@@ -131,6 +131,14 @@ fn judge(
                 let why = because(lane.fault.as_ref());
                 problem(exit_code::TARGET, format!("{name} is {state}{why}"));
             }
+            _ if lane.rejected > 0 => {
+                let rows = lane.rejected;
+                let s = if rows == 1 { "" } else { "s" };
+                problem(
+                    exit_code::FAILED,
+                    format!("{name} has set {rows} row{s} aside"),
+                );
+            }
             State::Paused => problem(exit_code::FAILED, format!("{name} is paused")),
             _ => {}
         }

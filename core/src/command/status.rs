@@ -200,6 +200,16 @@ fn details(lane: &Status) -> Vec<String> {
             ));
         }
     }
+    if lane.rejected > 0 {
+        let (rows, are) = match lane.rejected {
+            1 => ("row", "is"),
+            _ => ("rows", "are"),
+        };
+        lines.push(format!(
+            "  {} {rows} {are} set aside; to see: `tahr rejected {}/{}`",
+            lane.rejected, lane.sync, lane.target
+        ));
+    }
     for (name, count) in &lane.counters {
         lines.push(format!("  {name}: {count}"));
     }

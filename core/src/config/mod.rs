@@ -35,6 +35,8 @@ pub(crate) use document::did_you_mean;
 pub(crate) use expand::expand_environment;
 pub use load::default_plugin_dirs;
 pub use masters::{Conflict, Initial, Masters, Sequences};
-pub use model::{Config, Engine, Existing, OnGap, OnLogLimit, Source, Sync, TableRule, Target};
+pub use model::{
+    Config, Engine, Existing, OnGap, OnLogLimit, OnRejected, Source, Sync, TableRule, Target,
+};
 pub use pattern::{TablePattern, parse_table_name};
 pub use redact::redact_url;

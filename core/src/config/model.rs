@@ -152,6 +152,10 @@ pub struct Sync {
     pub existing: Existing,
     /// What to do about a gap; without one the target's plugin decides.
     pub on_gap: Option<OnGap>,
+    /// What to do about a change that a target rejects.
+    pub on_rejected: OnRejected,
+    /// How many rows a lane sets aside at the most.
+    pub rejected_limit: u32,
     /// What counts among several sources.
     pub masters: Masters,
 }
@@ -170,6 +174,8 @@ impl Sync {
     pub const DEFAULT_MAX_BATCH_ROWS: u32 = 10_000;
     /// `max_batch_bytes` where none is given.
     pub const DEFAULT_MAX_BATCH_BYTES: u64 = 4 << 20;
+    /// `rejected_limit` where none is given.
+    pub const DEFAULT_REJECTED_LIMIT: u32 = 1000;
     /// `copy_workers` where none is given.
     pub const DEFAULT_COPY_WORKERS: u32 = 2;
 
@@ -208,6 +214,8 @@ impl Default for Sync {
             copy_workers: Self::DEFAULT_COPY_WORKERS,
             existing: Existing::default(),
             on_gap: None,
+            on_rejected: OnRejected::default(),
+            rejected_limit: Self::DEFAULT_REJECTED_LIMIT,
             masters: Masters::default(),
         }
     }
@@ -230,6 +238,16 @@ pub enum OnGap {
     Park,
     /// Copy its tables again.
     Resync,
+}
+
+/// What to do about a change that a target rejects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRejected {
+    /// Park the lane until a person decides.
+    #[default]
+    Park,
+    /// Set it aside, and go on with the rest.
+    SetAside,
 }
 
 /// How a sync treats one table.

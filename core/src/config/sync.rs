@@ -8,7 +8,7 @@ use super::{
     document::{Section, did_you_mean},
     masters::Conflict,
     masters_keys,
-    model::{Existing, OnGap, Sync, TableRule},
+    model::{Existing, OnGap, OnRejected, Sync, TableRule},
     node::Node,
     pattern::{TablePattern, parse_table_name},
 };
@@ -19,7 +19,7 @@ const DELAY_LIMIT: u32 = 3_600_000;
 /// The most sources that one sync may have.
 const SOURCES_LIMIT: usize = 64;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "sources",
     "targets",
     "tables",
@@ -30,6 +30,8 @@ const KEYS: [&str; 10] = [
     "copy_workers",
     "existing",
     "on_gap",
+    "on_rejected",
+    "rejected_limit",
 ];
 
 /// One sync; `sources` and `targets` are the names that the file declares.
@@ -83,6 +85,15 @@ pub(super) fn sync(section: &Section<'_>, sources: &[String], targets: &[String]
     let on_gap = section
         .get("on_gap")
         .and_then(|node| node.choice(&[("park", OnGap::Park), ("resync", OnGap::Resync)]));
+    let on_rejected = section
+        .get("on_rejected")
+        .map_or(Some(OnRejected::default()), |node| {
+            node.choice(&[
+                ("park", OnRejected::Park),
+                ("set_aside", OnRejected::SetAside),
+            ])
+        });
+    let rejected_limit = number("rejected_limit", Sync::DEFAULT_REJECTED_LIMIT, 1..1_000_001);
     Some(Sync {
         sources: sources?,
         targets: targets?,
@@ -94,6 +105,8 @@ pub(super) fn sync(section: &Section<'_>, sources: &[String], targets: &[String]
         copy_workers: copy_workers?,
         existing: existing?,
         on_gap,
+        on_rejected: on_rejected?,
+        rejected_limit: rejected_limit?,
         masters: masters?,
     })
 }

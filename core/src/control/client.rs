@@ -13,11 +13,16 @@ use crate::Error;
 /// How long an answer may take: a reload waits for lanes that end.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Conflicts(_) | Request::History(_) => Duration::from_secs(60),
-        // One change of the engine comes after the other.
-        Request::Reload | Request::Pause(_) | Request::Resume(_) | Request::Resync { .. } => {
-            Duration::from_secs(180)
+        Request::Conflicts(_) | Request::History(_) | Request::Rejected(_) => {
+            Duration::from_secs(60)
         }
+        // One change of the engine comes after the other.
+        Request::Reload
+        | Request::Pause(_)
+        | Request::Resume(_)
+        | Request::Resync { .. }
+        | Request::RetryRejected(..)
+        | Request::DiscardRejected(..) => Duration::from_secs(180),
         Request::Marks { patience, .. } => *patience + Duration::from_secs(10),
         Request::Status | Request::Stop | Request::Kick(_) | Request::Missing { .. } => {
             Duration::from_secs(10)

@@ -23,7 +23,8 @@ pub use server::Server;
 
 use crate::{
     Error, ErrorKind, Faults,
-    engine::{Changed, Kicked, Marks, Missing, Part, Reloaded, Report, Resynced},
+    engine::{Changed, Kicked, Marks, Missing, Part, Rejected, Reloaded, Report, Resynced},
+    lane::rejected::{Choice, Settled},
     masters::chronicle::{Entry, Question, RoundEntry},
 };
 
@@ -45,6 +46,12 @@ pub enum Request {
     Pause(Part),
     /// To end a pause, and to try again what is parked.
     Resume(Part),
+    /// Which rows the lanes of a part, or all, have set aside.
+    Rejected(Option<Part>),
+    /// To give rows that were set aside to their targets again.
+    RetryRejected(Part, Choice),
+    /// To forget rows that were set aside.
+    DiscardRejected(Part, Choice),
     /// To try at once what waits in a sync.
     Kick(String),
     /// To copy tables anew.
@@ -90,6 +97,10 @@ pub enum Answer {
     Reloaded(Reloaded),
     /// To [`Request::Pause`] and [`Request::Resume`]: done.
     Changed(Changed),
+    /// To [`Request::Rejected`], by lane.
+    Rejected(Vec<Rejected>),
+    /// To [`Request::RetryRejected`] and [`Request::DiscardRejected`], by lane.
+    Settled(Vec<Settled>),
     /// To [`Request::Kick`]: done.
     Kicked(Kicked),
     /// To [`Request::Resync`], by lane: noted.

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Answer, Request, past, socket_path};
-use crate::{Error, engine::Control, shutdown::Stop};
+use crate::{Error, engine::Control, lane::rejected::Wish, shutdown::Stop};
 
 /// Answers commands until it is dropped, which also removes the socket.
 #[derive(Debug)]
@@ -104,6 +104,23 @@ async fn answer(
         }
         Ok(Request::Pause(part)) => Answer::of(control.pause(&part).await, Answer::Changed),
         Ok(Request::Resume(part)) => Answer::of(control.resume(&part).await, Answer::Changed),
+        Ok(Request::Rejected(part)) => {
+            // It may read files.
+            let control = control.clone();
+            let listed = tokio::task::spawn_blocking(move || control.rejected(part.as_ref()));
+            match listed.await {
+                Ok(listed) => Answer::of(listed, Answer::Rejected),
+                Err(error) => Answer::Refused(error.to_string()),
+            }
+        }
+        Ok(Request::RetryRejected(part, choice)) => {
+            let settled = control.settle_rejected(Wish::Retry, &part, &choice).await;
+            Answer::of(settled, Answer::Settled)
+        }
+        Ok(Request::DiscardRejected(part, choice)) => {
+            let settled = control.settle_rejected(Wish::Discard, &part, &choice).await;
+            Answer::of(settled, Answer::Settled)
+        }
         Ok(Request::Kick(sync)) => Answer::of(control.kick(&sync), Answer::Kicked),
         Ok(Request::Resync { part, tables }) => {
             Answer::of(control.resync(&part, &tables).await, Answer::Resynced)

@@ -202,6 +202,8 @@ fn differences(before: &Spec, now: &Spec) -> Vec<&'static str> {
         ("copy_workers", a.copy_workers == b.copy_workers),
         ("existing", a.existing == b.existing),
         ("on_gap", a.on_gap == b.on_gap),
+        ("on_rejected", a.on_rejected == b.on_rejected),
+        ("rejected_limit", a.rejected_limit == b.rejected_limit),
     ])
 }
 

@@ -22,7 +22,11 @@ use super::{
 use crate::{
     Error, Faults,
     config::{Config, Source, Sync},
-    lane::{Resyncs, Setup, stream_id, views},
+    lane::{
+        Resyncs, Setup,
+        rejected::{Book, rejected_path},
+        stream_id, views,
+    },
     log::{LaneId, Log, LogId, LogSetup},
     masters::circle::Present,
     plugin::Registry,
@@ -180,6 +184,7 @@ impl Streaming {
                 target: name.target.clone(),
                 sync: Arc::clone(&wanted.spec.sync),
                 status: Arc::clone(&seat.status),
+                rejected: Arc::clone(&seat.rejected),
                 plugin,
                 state_dir: config.engine.state_dir.clone(),
                 options: serde_json::Value::Object(wanted.spec.target.options.clone()),
@@ -394,6 +399,10 @@ async fn open(
                 };
                 let plugin = wanted.spec.target.plugin.clone();
                 let seat = streaming.seat(&lane, &plugin, Some(start.clone()));
+                let path = rejected_path(&config.engine.state_dir, &lane.sync, &lane.target);
+                // What can't be read is said by the lane.
+                let rejected = Book::open(&path).map_or(0, |book| book.entries().len() as u64);
+                seat.status.update(|status| status.rejected = rejected);
                 seat.want(Some(wanted));
             }
         }

@@ -14,7 +14,7 @@ use std::{
 use super::plan::{LaneName, Spec};
 use crate::{
     Error,
-    lane::{Fault, Lane, Resyncs, Setup, State, StatusCell},
+    lane::{Fault, Lane, Resyncs, Setup, State, StatusCell, rejected::Place},
     log::{LaneId, Log},
     plugin::Plugin,
     source::Table,
@@ -34,6 +34,8 @@ pub(super) struct Seat {
     pub(super) status: Arc<StatusCell>,
     /// What its lane is to copy anew.
     pub(super) resyncs: Arc<Resyncs>,
+    /// Where its lane meets those who ask about rejected rows.
+    pub(super) rejected: Arc<Place>,
     /// None where the lane is to go.
     wanted: Option<Arc<Wanted>>,
     taken: Option<Taken>,
@@ -93,6 +95,7 @@ impl Seat {
             id,
             status,
             resyncs: Arc::new(resyncs),
+            rejected: Arc::default(),
             wanted: None,
             taken: None,
             hindered: None,

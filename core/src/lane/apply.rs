@@ -47,6 +47,14 @@ impl Worker {
         let mut is_accepted = false;
         let mut advanced = Instant::now();
         loop {
+            if self.setup.rejected.is_asked() && !feed.is_open() {
+                let at = feed.given().clone();
+                if is_accepted && self.flush(writer, feed, &at, &mut given)? {
+                    return Ok(Flow::Again);
+                }
+                is_accepted = false;
+                self.grant(writer, feed)?;
+            }
             let single = self
                 .single_until
                 .as_ref()
@@ -115,8 +123,9 @@ impl Worker {
                     if self.prepare(writer, &batch)? {
                         return Ok(Flow::Again);
                     }
+                    let (batch, less) = self.aside.sift(batch)?;
                     self.reached = self.reached.take().max(Some(batch.position().clone()));
-                    given.changes += changes;
+                    given.changes += changes - less;
                     given.transactions += transactions;
                     let written = match writer.write(&batch) {
                         Ok(written) => written,
@@ -129,7 +138,7 @@ impl Worker {
                     if let Written::Stored(position) = written {
                         advanced = Instant::now();
                         let lag = seconds_since_commit(&batch);
-                        self.stored(&position, std::mem::take(&mut given), lag);
+                        self.stored(&position, std::mem::take(&mut given), lag)?;
                     }
                 }
             }
@@ -150,7 +159,7 @@ impl Worker {
             return Ok(true);
         }
         feed.advanced(at.clone());
-        self.stored(at, std::mem::take(given), None);
+        self.stored(at, std::mem::take(given), None)?;
         Ok(false)
     }
 
@@ -197,14 +206,19 @@ impl Worker {
         Ok(starts_over)
     }
 
-    /// After a batch was refused: one of several transactions is to blame, and the good ones among
-    /// them are to be stored first.
+    /// After a batch was refused: the change to blame is set aside, where the sync wants that;
+    /// otherwise one of several transactions is to blame, and the good ones among them are to be
+    /// stored first.
     fn refused(
         &mut self,
         error: WriteError,
         batch: &Batch,
         transactions: u64,
     ) -> Result<Flow, WriteError> {
+        let error = match self.aside.refused(&self.setup, error, batch) {
+            Ok(()) => return Ok(Flow::Again),
+            Err(error) => error,
+        };
         if error.kind != ErrorKind::Rejected || transactions < 2 {
             return Err(error);
         }
@@ -237,7 +251,17 @@ impl Worker {
         }
     }
 
-    fn stored(&mut self, position: &Position, given: Given, lag: Option<f64>) {
+    /// Notes that the target holds `position`, without changes of the stream.
+    pub(super) fn stored_bare(&mut self, position: &Position) -> Result<(), WriteError> {
+        self.stored(position, Given::default(), None)
+    }
+
+    fn stored(
+        &mut self,
+        position: &Position,
+        given: Given,
+        lag: Option<f64>,
+    ) -> Result<(), WriteError> {
         self.setup.log.stored(self.setup.id, position.clone());
         self.backoff.succeeded();
         if self
@@ -257,6 +281,7 @@ impl Worker {
                 status.lag_as_of = Some(SystemTime::now());
             }
         });
+        self.aside.stored(&self.setup, position)
     }
 
     /// At a clean stop: what was accepted is stored, and how far the source was read; an open part
@@ -274,7 +299,7 @@ impl Worker {
         if is_accepted || (at > feed.given() && !at.is_inside()) {
             let target = if at.is_inside() { feed.given() } else { at };
             if let Written::Stored(position) = writer.flush(target)? {
-                self.stored(&position, Given::default(), None);
+                self.stored(&position, Given::default(), None)?;
             }
         }
         Ok(())

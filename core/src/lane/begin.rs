@@ -44,6 +44,9 @@ impl Worker {
         if !tables.is_empty() {
             for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
                 self.ready(&relation)?;
+                let table = &relation.source;
+                let copied_to = self.routes.copied_to(table);
+                self.aside.copied(&self.setup, table, copied_to);
             }
         }
         // What was not copied by now is not in the source any more.

@@ -366,6 +366,11 @@ fn crosses_version(routes: &[Option<Route>], versions: &mut Vec<(u32, u32)>) -> 
     false
 }
 
+/// How many changes of `batch` are for its lane.
+pub(super) fn routed_changes(batch: &Batch) -> u64 {
+    batch.segments().iter().map(routed).sum()
+}
+
 /// How many changes of `segment` are for this lane.
 fn routed(segment: &Segment) -> u64 {
     let first_commit = segment.arena.transactions().first().map_or(0, commit_lsn);

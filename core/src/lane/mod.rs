@@ -20,7 +20,8 @@
 //! - After any error: `reset`, `checkpoint`, and on from what the target says it holds.
 //! - A rejected batch of several transactions is given again one by one, so that the good ones
 //!   are stored and the lane parks exactly at the bad one.
-//! - Nothing is skipped: a lane either stores a change or parks with its error shown.
+//! - Nothing is skipped: a lane stores a change, or parks with its error shown, or sets the change aside
+//!   where the sync says so, see [`rejected`].
 //!
 //! # Joining a source that is being read
 //!
@@ -41,6 +42,7 @@ mod claims;
 mod copy;
 mod feed;
 mod probe;
+pub mod rejected;
 mod resync;
 mod retry;
 mod route;
@@ -53,6 +55,7 @@ mod worker;
 
 pub use claims::Claims;
 pub(crate) use feed::first_behind;
+use feed::routed_changes;
 pub use probe::{open_writer, probe};
 pub use resync::{Resyncs, resyncs_path};
 pub(crate) use retry::Backoff;

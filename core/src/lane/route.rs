@@ -34,6 +34,12 @@ impl Routes {
         self.copied_to.insert(table, copied_to);
     }
 
+    /// What the target's copy of `table` stands for; zero where that isn't known.
+    #[must_use]
+    pub fn copied_to(&self, table: &TableName) -> Lsn {
+        self.copied_to.get(table).copied().unwrap_or(Lsn::ZERO)
+    }
+
     /// The relation of version `version` as this lane sees it; none where it isn't for it.
     ///
     /// # Errors
@@ -64,11 +70,7 @@ impl Routes {
     /// As [`relation`](Self::relation).
     pub fn route(&mut self, version: u32) -> Result<Option<Route>, WriteError> {
         Ok(self.relation(version)?.map(|relation| {
-            let from = self
-                .copied_to
-                .get(&relation.source)
-                .copied()
-                .unwrap_or(Lsn::ZERO);
+            let from = self.copied_to(&relation.source);
             Route { relation, from }
         }))
     }

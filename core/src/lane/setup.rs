@@ -9,7 +9,7 @@ use tahr_plugin_api::{
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
-use super::{resync::Resyncs, state::StatusCell};
+use super::{rejected::Place, resync::Resyncs, state::StatusCell};
 use crate::{
     config,
     log::{LaneId, Log},
@@ -54,6 +54,8 @@ pub struct Setup {
     pub relations: Arc<Relations>,
     /// Where copies run.
     pub runtime: Handle,
+    /// Where it meets those who ask about its rejected rows.
+    pub rejected: Arc<Place>,
     /// What it shows of itself.
     pub status: Arc<StatusCell>,
     /// The wish that the lane ends.

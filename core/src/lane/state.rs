@@ -137,6 +137,9 @@ pub struct Status {
     pub lag_as_of: Option<SystemTime>,
     /// Bytes of the source's log not stored.
     pub lag_bytes: u64,
+    /// Rows whose changes are set aside, since the target rejects them.
+    #[serde(default)]
+    pub rejected: u64,
     /// The writer's own counters.
     pub counters: BTreeMap<String, u64>,
 }

@@ -15,6 +15,7 @@ use tahr_plugin_api::{
 
 use super::{
     feed::Feed,
+    rejected::Aside,
     resync,
     retry::Backoff,
     route::Routes,
@@ -59,6 +60,7 @@ impl Lane {
             catches_up: None,
             had_checkpoint: false,
             backoff: Backoff::default(),
+            aside: Aside::default(),
             setup,
         };
         let thread = std::thread::Builder::new()
@@ -129,6 +131,8 @@ pub(super) struct Worker {
     /// Whether the target has shown a checkpoint in this run.
     pub(super) had_checkpoint: bool,
     pub(super) backoff: Backoff,
+    /// What the target has rejected.
+    pub(super) aside: Aside,
 }
 
 impl fmt::Debug for Worker {
@@ -180,11 +184,13 @@ impl Worker {
                 tracing::error!(lane = %name, %error, hint, "lane is parked");
                 // Whatever the target has open must not stay so while a person is waited for.
                 self.writer = None;
+                self.aside.rest(&self.setup);
                 self.setup.log.park(self.setup.id);
                 self.setup.stop.wait_for_it();
                 return;
             }
         }
+        self.aside.rest(&self.setup);
         self.setup
             .status
             .update(|status| status.state = State::Stopped);
@@ -232,6 +238,7 @@ impl Worker {
         let (position, is_anew) = self.place(writer, found.as_ref())?;
         let copied_to = found.map(|found| found.copied_to).unwrap_or_default();
         self.forget_left_tables(writer, &copied_to)?;
+        self.aside.begin(&self.setup, &position, &copied_to)?;
         self.find_reshaped()?;
         let asked = self.asked()?;
         let (mut missing, mut replaced, mut kept) = (Vec::new(), Vec::new(), Vec::new());

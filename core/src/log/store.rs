@@ -233,6 +233,12 @@ impl Log {
         self.lock().reach().clone()
     }
 
+    /// What the slot was told that it may forget: nothing from before it comes again.
+    #[must_use]
+    pub fn told(&self) -> Lsn {
+        self.lock().told
+    }
+
     /// What lies at `cursor`; waits up to `patience` for something to arrive. A lane that has not
     /// joined, or is parked, is told that it is stopped.
     ///

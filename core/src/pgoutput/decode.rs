@@ -246,6 +246,8 @@ fn tuple<'a>(cursor: &mut Cursor<'a>) -> Result<Tuple<'a>, ReadError> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,8 @@ fn unescape(field: &[u8], into: &mut Vec<u8>) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use tahr_plugin_api::{Column, Value, ValueKind};
 

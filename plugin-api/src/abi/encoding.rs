@@ -285,6 +285,18 @@ mod tests {
         assert!(refused > good.len() * 255 / 4, "only {refused} refused");
     }
 
+    #[cfg(feature = "testing")]
+    #[test]
+    fn no_bytes_are_an_arena_that_leads_beyond_itself() {
+        let samples = [
+            bytes_of(&arena()),
+            bytes_of(&ArenaBuilder::default().finish()),
+        ];
+        crate::testing::fuzz("arenas", &samples, |bytes| {
+            Arena::read_from(bytes).inspect(touch).is_some()
+        });
+    }
+
     #[test]
     fn bytes_cut_short_or_too_long_are_refused() {
         let good = bytes_of(&arena());

@@ -28,11 +28,13 @@
 
 mod batch;
 pub mod conformance;
+mod fuzz;
 mod opened;
 mod relation;
 mod subject;
 
 pub use batch::{BatchBuilder, Cell};
+pub use fuzz::{Dice, fuzz};
 pub use opened::{Recorder, module, open, stream};
 pub use relation::{TestRelation, relation};
 pub use subject::{Row, Subject};

@@ -26,5 +26,7 @@ pub use time::{Time, TimeTz};
 pub use timestamp::{InUtc, Timestamp};
 pub use typed::Typed;
 
+#[cfg(all(test, feature = "testing"))]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -116,6 +116,10 @@ fn wrong_types_say_what_was_expected_and_found() {
             "expected \"refuse\" or \"replace\", found the string \"replce\"\nhint: did you mean \"replace\"?",
         ),
         (
+            "on_rejected = \"skip\"",
+            "expected \"park\" or \"set_aside\", found the string \"skip\"",
+        ),
+        (
             "on_gap = 1",
             "syncs.shop.on_gap: expected a string, found the number 1",
         ),

@@ -1,6 +1,7 @@
 //! Whole files: what becomes of them, and what a person sees of their faults.
 
 mod faults;
+mod fuzz;
 mod masters;
 mod secrets;
 mod values;

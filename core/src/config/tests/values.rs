@@ -52,6 +52,10 @@ fn everything_left_out_has_its_documented_default() {
     );
     assert_eq!((sync.max_delay, sync.copy_workers), (Duration::ZERO, 2));
     assert_eq!((sync.existing, sync.on_gap), (Existing::Refuse, None));
+    assert_eq!(
+        (sync.on_rejected, sync.rejected_limit),
+        (OnRejected::Park, 1000)
+    );
     assert!(sync.tables_rules.is_empty());
     assert!(sync.selects(&TableName::new("public", "t")));
     assert!(!sync.selects(&TableName::new("public", "audit_1")));
@@ -94,6 +98,8 @@ fn every_key_can_be_set() {
         copy_workers = 0x8
         existing = "replace"
         on_gap = "resync"
+        on_rejected = "set_aside"
+        rejected_limit = 5
 
         [syncs.s.table."sales.orders"]
         rename = "orders_copy"
@@ -145,6 +151,10 @@ fn every_key_can_be_set() {
     assert_eq!(
         (sync.existing, sync.on_gap),
         (Existing::Replace, Some(OnGap::Resync))
+    );
+    assert_eq!(
+        (sync.on_rejected, sync.rejected_limit),
+        (OnRejected::SetAside, 5)
     );
     assert_eq!(
         sync.tables_rules[&TableName::new("sales", "orders")],

@@ -50,7 +50,7 @@ fn tortured(random: &mut Random, messages: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Whatever decodes also reads to its end, with as many values as it says.
-fn read_through(bytes: &[u8]) -> bool {
+pub(super) fn read_through(bytes: &[u8]) -> bool {
     let whole = |tuple: Tuple<'_>| assert_eq!(tuple.values().count(), tuple.len());
     match decode(bytes) {
         Ok(Message::Insert { new, .. }) => whole(new),

@@ -1,5 +1,6 @@
 //! What a store gives back after every kind of end.
 
+mod fuzz;
 mod life;
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
