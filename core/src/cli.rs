@@ -6,18 +6,21 @@
 //! [`Error`](crate::error::Error), shown by [`report`](crate::error::report).
 
 mod control;
+mod verify;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use control::{Conflicts, Kick, Past, Pause, Ping};
+pub use verify::Verify;
 
 use crate::telemetry::LogFormat;
 use control::{
     CONFLICTS_EXAMPLES, HISTORY_EXAMPLES, KICK_EXAMPLES, PAUSE_EXAMPLES, PING_EXAMPLES,
     RESUME_EXAMPLES, interval,
 };
+use verify::VERIFY_EXAMPLES;
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -193,6 +196,9 @@ pub enum Command {
     /// Say in one line and by the exit code whether all is well
     #[command(after_help = PING_EXAMPLES)]
     Ping(Ping),
+    /// Compare targets with their sources while changes flow, and repair what differs
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
     /// Stop the running engine after the batches in flight
     Stop,
     /// List the plugins, or describe one

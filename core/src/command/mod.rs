@@ -17,6 +17,7 @@ mod run;
 mod runtime;
 mod status;
 mod stop;
+mod verify;
 mod watch;
 
 use crate::{
@@ -52,6 +53,7 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Resume(options) => pause::resume(&config()?, options, &mut output),
         Command::Kick(options) => kick::kick(&config()?, options, &mut output),
         Command::Ping(options) => ping::ping(&config()?, options, &mut output),
+        Command::Verify(options) => verify::verify(&config()?, options, &mut output),
         Command::Stop => stop::stop(&config()?),
     }
 }

@@ -91,6 +91,11 @@ impl Streaming {
         })
     }
 
+    /// The source's relations.
+    pub(super) fn relations(&self) -> &Arc<Relations> {
+        &self.relations
+    }
+
     /// The tables that a sync like this takes.
     pub(super) fn tables_of_sync(&self, sync: &Sync) -> Vec<Table> {
         let selects = |table: &&Table| sync.selects(&table.relation.source);
@@ -175,6 +180,7 @@ impl Streaming {
                 target: name.target.clone(),
                 sync: Arc::clone(&wanted.spec.sync),
                 status: Arc::clone(&seat.status),
+                attendant: Arc::clone(&seat.attendant),
                 plugin,
                 state_dir: config.engine.state_dir.clone(),
                 options: serde_json::Value::Object(wanted.spec.target.options.clone()),

@@ -14,7 +14,7 @@ use std::{
 use super::plan::{LaneName, Spec};
 use crate::{
     Error,
-    lane::{Fault, Lane, Setup, State, StatusCell},
+    lane::{Attendant, Fault, Lane, Setup, State, StatusCell},
     log::{LaneId, Log},
     plugin::Plugin,
     source::Table,
@@ -32,6 +32,7 @@ pub(super) struct Seat {
     /// Its place in the source's log.
     pub(super) id: LaneId,
     pub(super) status: Arc<StatusCell>,
+    pub(super) attendant: Arc<Attendant>,
     /// None where the lane is to go.
     wanted: Option<Arc<Wanted>>,
     taken: Option<Taken>,
@@ -90,6 +91,7 @@ impl Seat {
             name,
             id,
             status,
+            attendant: Arc::default(),
             wanted: None,
             taken: None,
             hindered: None,

@@ -36,6 +36,7 @@
 //! and by `tahr check`.
 
 mod apply;
+mod attend;
 mod begin;
 mod claims;
 mod copy;
@@ -50,6 +51,7 @@ mod stream;
 mod view;
 mod worker;
 
+pub use attend::{Attendant, Mended, Order, key_number};
 pub use claims::Claims;
 pub(crate) use feed::first_behind;
 pub use probe::{open_writer, probe};

@@ -9,7 +9,7 @@ use tahr_plugin_api::{
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
-use super::state::StatusCell;
+use super::{attend::Attendant, state::StatusCell};
 use crate::{
     config,
     log::{LaneId, Log},
@@ -52,6 +52,8 @@ pub struct Setup {
     pub runtime: Handle,
     /// What it shows of itself.
     pub status: Arc<StatusCell>,
+    /// What a verification asks of it.
+    pub attendant: Arc<Attendant>,
     /// The wish that the lane ends.
     pub stop: Stop,
 }
