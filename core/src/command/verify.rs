@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn many_keys_are_cut_short() {
-        let many = table(&vec![Kind::Missing; 50]);
+        let many = table(&[Kind::Missing; 50]);
         let shown = lines(&of(many));
         assert_eq!(shown.len(), 22);
         assert_eq!(shown[21], "    and 30 more");

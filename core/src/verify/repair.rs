@@ -1,6 +1,6 @@
 //! Putting rows in order, through the lane.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     Key,
@@ -66,7 +66,7 @@ impl Looker<'_> {
                 break;
             };
             let order = Order {
-                relation: table.relation.clone(),
+                relation: Arc::clone(&table.relation),
                 arena,
                 after,
             };
