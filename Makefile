@@ -48,8 +48,8 @@ torture-masters: install ## kill engine and masters at random under load, for a 
 	TAHR_TORTURE_SECONDS=$(or $(SECONDS),60) cargo test -p tahr-tests --test main -- --nocapture masters::torture
 
 verify-million: install ## find and repair one row in a million under load
-	cargo build --workspace
-	cargo test -p tahr-tests --test main -- --nocapture --ignored verify::million
+	cargo build --release --workspace
+	cargo test --release -p tahr-tests --test main -- --nocapture --ignored verify::million
 
 simulate: ## run a million histories of several sources, or COUNT from SEED on, of one STRATEGY
 	cargo run --release -p tahr --example simulate -- $(or $(COUNT),1000000) $(or $(SEED),0) $(STRATEGY)
