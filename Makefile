@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters simulate build install
+.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters verify-million simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -49,6 +49,10 @@ bench-masters: install ## measure several masters beside Bucardo 5, which it ins
 torture-masters: install ## kill engine and masters at random under load, for a minute or SECONDS
 	cargo build --workspace
 	TAHR_TORTURE_SECONDS=$(or $(SECONDS),60) cargo test -p tahr-tests --test main -- --nocapture masters::torture
+
+verify-million: install ## find and repair one row in a million under load
+	cargo build --release --workspace
+	cargo test --release -p tahr-tests --test main -- --nocapture --ignored verify::million
 
 simulate: ## run a million histories of several sources, or COUNT from SEED on, of one STRATEGY
 	cargo run --release -p tahr --example simulate -- $(or $(COUNT),1000000) $(or $(SEED),0) $(STRATEGY)

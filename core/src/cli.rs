@@ -7,6 +7,7 @@
 
 mod control;
 mod rejected;
+mod verify;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,6 +15,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use control::{Conflicts, Kick, Past, Pause, Ping, Resync};
 pub use rejected::{ListRejected, Rejected, RejectedCommand, SettleRejected};
+pub use verify::Verify;
 
 use crate::telemetry::LogFormat;
 use control::{
@@ -21,6 +23,7 @@ use control::{
     RESUME_EXAMPLES, RESYNC_EXAMPLES, interval,
 };
 use rejected::REJECTED_EXAMPLES;
+use verify::VERIFY_EXAMPLES;
 
 const EVERYWHERE: &str = "Options of every command";
 
@@ -202,6 +205,9 @@ pub enum Command {
     /// Say in one line and by the exit code whether all is well
     #[command(after_help = PING_EXAMPLES)]
     Ping(Ping),
+    /// Compare targets with their sources while changes flow, and repair what differs
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
     /// Stop the running engine after the batches in flight
     Stop,
     /// List the plugins, or describe one

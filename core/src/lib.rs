@@ -29,5 +29,6 @@ pub mod record;
 pub mod shutdown;
 pub mod source;
 pub mod telemetry;
+pub mod verify;
 
 pub use error::{Error, ErrorKind, Faults, report};

@@ -94,6 +94,7 @@ mod host;
 pub mod json;
 mod lsn;
 mod position;
+pub mod read_back;
 mod relation;
 pub mod rules;
 mod simple;

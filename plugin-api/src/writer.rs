@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Batch, Capabilities, Checkpoint, Host, Lsn, Position, Relation, RuleTable, StreamId, TableName,
-    WriteError, abi::unsupported,
+    WriteError,
+    abi::unsupported,
+    read_back::{DIGESTS, Digest, READ_BACK, ReadBack},
 };
 
 /// Interrupts a blocked call from another thread; see [`Writer::cancel`].
@@ -169,6 +171,36 @@ pub trait Writer: Sized + Send + 'static {
     ///
     /// Any.
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError>;
+
+    /// What this writer would have stored of the rows of `batch`, which are all of one relation: one
+    /// digest for each change. Of a change that has only its old row's key, the key alone counts. Asked
+    /// of a writer of role [`Role::Check`], and only where [`Capabilities::read_back`] is set; see
+    /// [`read_back`](crate::read_back).
+    ///
+    /// # Errors
+    ///
+    /// Code `unsupported` where the writer can't say.
+    fn digests(&mut self, batch: &Batch) -> Result<Vec<Digest>, WriteError> {
+        let _ = batch;
+        Err(unsupported(DIGESTS))
+    }
+
+    /// Gives the rows that the target holds of `relation` to `rows`, in any order: all of them, or
+    /// those under the keys of the changes of `keys`. Asked like [`digests`](Self::digests). Rows
+    /// that are written meanwhile may be seen as before or as after.
+    ///
+    /// # Errors
+    ///
+    /// Any; code `unsupported` where the writer can't.
+    fn read_back(
+        &mut self,
+        relation: &Arc<Relation>,
+        keys: Option<&Batch>,
+        rows: &mut ReadBack<'_>,
+    ) -> Result<(), WriteError> {
+        let _ = (relation, keys, rows);
+        Err(unsupported(READ_BACK))
+    }
 
     /// Answers what later versions of the engine ask.
     ///

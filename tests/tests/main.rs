@@ -55,5 +55,6 @@ mod types;
 mod types_are_documented;
 mod unchanged_toast;
 mod value_matrix;
+mod verify;
 mod versions;
 mod writing_a_plugin;

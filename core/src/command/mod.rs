@@ -19,6 +19,7 @@ mod run;
 mod runtime;
 mod status;
 mod stop;
+mod verify;
 mod watch;
 
 use crate::{
@@ -56,6 +57,7 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
         Command::Kick(options) => kick::kick(&config()?, options, &mut output),
         Command::Resync(options) => resync::resync(&config()?, options, &mut output),
         Command::Ping(options) => ping::ping(&config()?, options, &mut output),
+        Command::Verify(options) => verify::verify(&config()?, options, &mut output),
         Command::Stop => stop::stop(&config()?),
     }
 }

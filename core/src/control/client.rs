@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Answer, Request, socket_path};
-use crate::Error;
+use crate::{Error, verify::Progress};
 
 /// How long an answer may take: a reload waits for lanes that end.
 fn patience(request: &Request) -> Duration {
@@ -24,6 +24,8 @@ fn patience(request: &Request) -> Duration {
         | Request::RetryRejected(..)
         | Request::DiscardRejected(..) => Duration::from_secs(180),
         Request::Marks { patience, .. } => *patience + Duration::from_secs(10),
+        // It says all the time how far it is.
+        Request::Verify(_) => Duration::from_secs(60),
         Request::Status | Request::Stop | Request::Kick(_) | Request::Missing { .. } => {
             Duration::from_secs(10)
         }
@@ -36,6 +38,19 @@ fn patience(request: &Request) -> Duration {
 ///
 /// No engine runs there, or it did not answer.
 pub fn ask(state_dir: &Path, request: &Request) -> Result<Answer, Error> {
+    ask_and_hear(state_dir, request, |_| {})
+}
+
+/// Like [`ask`], and tells `hear` how far it is.
+///
+/// # Errors
+///
+/// As [`ask`].
+pub fn ask_and_hear(
+    state_dir: &Path,
+    request: &Request,
+    mut hear: impl FnMut(Progress),
+) -> Result<Answer, Error> {
     let path = socket_path(state_dir);
     let mut stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Error::no_engine(format!(
@@ -53,15 +68,20 @@ pub fn ask(state_dir: &Path, request: &Request) -> Result<Answer, Error> {
         .map_err(|error| Error::failed("write a request").caused_by(error))?;
     line.push('\n');
     stream.write_all(line.as_bytes()).map_err(failed)?;
-    let mut answer = String::new();
-    BufReader::new(stream)
-        .read_line(&mut answer)
-        .map_err(failed)?;
-    if answer.is_empty() {
-        return Err(Error::no_engine("the engine has ended"));
+    let mut answers = BufReader::new(stream);
+    loop {
+        let mut answer = String::new();
+        answers.read_line(&mut answer).map_err(failed)?;
+        if answer.is_empty() {
+            return Err(Error::no_engine("the engine has ended"));
+        }
+        let answer = serde_json::from_str(&answer).map_err(|error| {
+            Error::failed("the engine's answer can't be read; is it another version of tahr?")
+                .caused_by(error)
+        })?;
+        match answer {
+            Answer::Verifying(progress) => hear(progress),
+            answer => return Ok(answer),
+        }
     }
-    serde_json::from_str(&answer).map_err(|error| {
-        Error::failed("the engine's answer can't be read; is it another version of tahr?")
-            .caused_by(error)
-    })
 }

@@ -1,12 +1,14 @@
 //! The running engine's door: a Unix socket in the state folder, for its owner only.
 //!
-//! One request per connection, a line of JSON each way. [`Server`] belongs to the engine, the
+//! One request per connection, a line of JSON each way; before the answer to one that takes long come
+//! lines that say how far it is. [`Server`] belongs to the engine, the
 //! commands use [`ask`]. Beside it lies the lock that keeps two engines from one state folder.
 
 mod client;
 mod lock;
 mod past;
 mod server;
+mod verify;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 
-pub use client::ask;
+pub use client::{ask, ask_and_hear};
 pub use lock::StateLock;
 pub use server::Server;
 
@@ -26,6 +28,7 @@ use crate::{
     engine::{Changed, Kicked, Marks, Missing, Part, Rejected, Reloaded, Report, Resynced},
     lane::rejected::{Choice, Settled},
     masters::chronicle::{Entry, Question, RoundEntry},
+    verify::{Progress, Verified, Wanted},
 };
 
 /// What a command asks of the engine.
@@ -79,6 +82,8 @@ pub enum Request {
         /// Whether only its targets are asked about.
         lanes: bool,
     },
+    /// To compare targets with their sources.
+    Verify(Wanted),
 }
 
 /// What the engine answers.
@@ -109,6 +114,10 @@ pub enum Answer {
     Marks(Marks),
     /// To [`Request::Missing`].
     Missing(Vec<Missing>),
+    /// To [`Request::Verify`], while it is under way.
+    Verifying(Progress),
+    /// To [`Request::Verify`]: done.
+    Verified(Verified),
     /// It was not done, for all of these faults.
     Faulty(Vec<Told>),
     /// It was not understood, or can't be done.

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Answer, Request, past, socket_path};
+use super::{Answer, Request, past, socket_path, verify};
 use crate::{Error, engine::Control, lane::rejected::Wish, shutdown::Stop};
 
 /// Answers commands until it is dropped, which also removes the socket.
@@ -136,6 +136,7 @@ async fn answer(
         Ok(Request::Missing { sync, marks, lanes }) => {
             Answer::of(control.missing(&sync, &marks, lanes), Answer::Missing)
         }
+        Ok(Request::Verify(wanted)) => verify::verify(&mut stream, control, wanted).await?,
         Err(_) => Answer::Refused(format!(
             "this engine (tahr {}) doesn't know the request",
             env!("CARGO_PKG_VERSION")

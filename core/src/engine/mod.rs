@@ -32,6 +32,7 @@ mod report;
 mod resync;
 mod running;
 mod seat;
+mod verify;
 mod watch;
 
 use std::{
@@ -88,6 +89,8 @@ struct Shared {
     claims: AsyncMutex<Claims>,
     circles: Mutex<Circles>,
     changing: AsyncMutex<()>,
+    /// Held by the verification that is under way.
+    verifying: AsyncMutex<()>,
     /// What a person wants paused; changed while `changing` is held.
     pauses: Mutex<Pauses>,
     /// By sync: a handle for each that has several sources.
@@ -239,6 +242,7 @@ impl Engine {
             claims: AsyncMutex::default(),
             circles: Mutex::default(),
             changing: AsyncMutex::default(),
+            verifying: AsyncMutex::default(),
             pauses: Mutex::new(Pauses::load(&config.engine.state_dir)?),
             masters: Mutex::default(),
             last: Mutex::default(),

@@ -100,6 +100,11 @@ impl Streaming {
         })
     }
 
+    /// The source's relations.
+    pub(super) fn relations(&self) -> &Arc<Relations> {
+        &self.relations
+    }
+
     /// The tables that a sync like this takes.
     pub(super) fn tables_of_sync(&self, sync: &Sync) -> Vec<Table> {
         let selects = |table: &&Table| sync.selects(&table.relation.source);
@@ -185,6 +190,7 @@ impl Streaming {
                 sync: Arc::clone(&wanted.spec.sync),
                 status: Arc::clone(&seat.status),
                 rejected: Arc::clone(&seat.rejected),
+                attendant: Arc::clone(&seat.attendant),
                 plugin,
                 state_dir: config.engine.state_dir.clone(),
                 options: serde_json::Value::Object(wanted.spec.target.options.clone()),

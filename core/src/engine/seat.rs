@@ -14,7 +14,7 @@ use std::{
 use super::plan::{LaneName, Spec};
 use crate::{
     Error,
-    lane::{Fault, Lane, Resyncs, Setup, State, StatusCell, rejected::Place},
+    lane::{Attendant, Fault, Lane, Resyncs, Setup, State, StatusCell, rejected::Place},
     log::{LaneId, Log},
     plugin::Plugin,
     source::Table,
@@ -36,6 +36,7 @@ pub(super) struct Seat {
     pub(super) resyncs: Arc<Resyncs>,
     /// Where its lane meets those who ask about rejected rows.
     pub(super) rejected: Arc<Place>,
+    pub(super) attendant: Arc<Attendant>,
     /// None where the lane is to go.
     wanted: Option<Arc<Wanted>>,
     taken: Option<Taken>,
@@ -96,6 +97,7 @@ impl Seat {
             status,
             resyncs: Arc::new(resyncs),
             rejected: Arc::default(),
+            attendant: Arc::default(),
             wanted: None,
             taken: None,
             hindered: None,

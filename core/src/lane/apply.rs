@@ -55,6 +55,9 @@ impl Worker {
                 is_accepted = false;
                 self.grant(writer, feed)?;
             }
+            if let Some(flow) = self.mend(writer, feed, &mut is_accepted)? {
+                return Ok(flow);
+            }
             let single = self
                 .single_until
                 .as_ref()
@@ -127,6 +130,7 @@ impl Worker {
                     self.reached = self.reached.take().max(Some(batch.position().clone()));
                     given.changes += changes - less;
                     given.transactions += transactions;
+                    self.attend(&batch);
                     let written = match writer.write(&batch) {
                         Ok(written) => written,
                         Err(error) => return self.refused(error, &batch, transactions),
@@ -165,7 +169,11 @@ impl Worker {
 
     /// Makes the target ready for relations that `batch` brings for the first time; whether the
     /// lane has to start over from its checkpoint.
-    fn prepare(&mut self, writer: &mut RemoteWriter, batch: &Batch) -> Result<bool, WriteError> {
+    pub(super) fn prepare(
+        &mut self,
+        writer: &mut RemoteWriter,
+        batch: &Batch,
+    ) -> Result<bool, WriteError> {
         let mut starts_over = false;
         for relation in feed::relations(batch) {
             let is_its = |change: Change<'_>| change.relation().version == relation.version;
@@ -229,7 +237,7 @@ impl Worker {
 
     /// Whether the checkpoint was not where it was left. Behind is a matter of looking and playing
     /// again; ahead means that somebody else writes here.
-    fn moved(
+    pub(super) fn moved(
         &self,
         written: &Written,
         previous: &Position,

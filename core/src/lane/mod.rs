@@ -37,6 +37,7 @@
 //! and by `tahr check`.
 
 mod apply;
+mod attend;
 mod begin;
 mod claims;
 mod copy;
@@ -53,6 +54,7 @@ mod stream;
 mod view;
 mod worker;
 
+pub use attend::{Attendant, Mended, Order, key_number};
 pub use claims::Claims;
 pub(crate) use feed::first_behind;
 use feed::routed_changes;

@@ -9,7 +9,7 @@ use tahr_plugin_api::{
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
-use super::{rejected::Place, resync::Resyncs, state::StatusCell};
+use super::{attend::Attendant, rejected::Place, resync::Resyncs, state::StatusCell};
 use crate::{
     config,
     log::{LaneId, Log},
@@ -58,6 +58,8 @@ pub struct Setup {
     pub rejected: Arc<Place>,
     /// What it shows of itself.
     pub status: Arc<StatusCell>,
+    /// What a verification asks of it.
+    pub attendant: Arc<Attendant>,
     /// The wish that the lane ends.
     pub stop: Stop,
 }

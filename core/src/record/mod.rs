@@ -7,9 +7,11 @@
 
 mod assemble;
 mod copy;
+mod keys;
 mod relations;
 mod value;
 
 pub use assemble::{Assembler, AssemblyError, Limits};
 pub use copy::{CopyDecoder, CopyError};
+pub use keys::arena_of;
 pub use relations::{Relations, reconcile};

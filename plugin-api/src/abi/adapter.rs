@@ -18,7 +18,9 @@ use super::{
 };
 use crate::{
     Batch, Cancel, Description, Host, LoadMode, Lsn, Part, Position, Relation, Role, Segment,
-    WriteError, Writer, Written, batch::Route,
+    WriteError, Writer, Written,
+    batch::Route,
+    read_back::{DIGESTS, Question, READ_BACK, ROWS, ReadBack, pack_digests},
 };
 
 /// The description of `W`, as JSON text.
@@ -41,12 +43,14 @@ pub(super) extern "C" fn open<W: Writer>(
         })?;
         let role = Role::from_number(role)
             .ok_or_else(|| WriteError::fatal(format!("unknown role {role} of a writer")))?;
-        let writer = W::open(options, role, &Host::new(LentHost(host)))?;
+        let host = Host::new(LentHost(host));
+        let writer = W::open(options, role, &host)?;
         let cancel = Canceller(writer.cancel());
         Ok(RawOpened {
             writer: RawWriter_TO::from_value(
                 Adapter {
                     writer,
+                    host,
                     relations: HashMap::new(),
                 },
                 TD_Opaque,
@@ -71,6 +75,7 @@ impl RawCancel for Canceller {
 
 struct Adapter<W> {
     writer: W,
+    host: Host,
     relations: HashMap<u32, Arc<Relation>>,
 }
 
@@ -106,6 +111,49 @@ impl<W: Writer> Adapter<W> {
             position(&raw.position)?,
             part,
         ))
+    }
+}
+
+/// Rows or keys of `relation`, all of them for this target.
+fn rows_of(arena: Arena, relation: &Arc<Relation>) -> Batch {
+    let route = Route {
+        relation: Arc::clone(relation),
+        from: Lsn::ZERO,
+    };
+    let segment = Segment {
+        first: 0,
+        end: u32::try_from(arena.changes().len()).unwrap_or(u32::MAX),
+        routes: vec![Some(route); arena.relations().len()].into(),
+        arena,
+    };
+    let nowhere = Position::default();
+    Batch::new(vec![segment], nowhere.clone(), nowhere, Part::Whole)
+}
+
+impl<W: Writer> Adapter<W> {
+    fn answer(&mut self, id: u32, payload: &[u8]) -> Result<Vec<u8>, WriteError> {
+        if !matches!(id, DIGESTS | READ_BACK) {
+            return self.writer.request(id, payload);
+        }
+        let question = Question::read_from(payload).ok_or_else(|| {
+            WriteError::fatal("the engine and the plugin don't understand each other")
+        })?;
+        let relation = self.relation(question.relation)?;
+        let batch = question.arena.map(|arena| rows_of(arena, &relation));
+        if id == DIGESTS {
+            let digests = match &batch {
+                Some(batch) => self.writer.digests(batch)?,
+                None => Vec::new(),
+            };
+            return Ok(pack_digests(&digests));
+        }
+        let host = self.host.clone();
+        let mut send = |found: &[u8]| host.request(ROWS, found).map(drop);
+        let mut rows = ReadBack::new(question.filter, question.wants_names, &mut send);
+        self.writer
+            .read_back(&relation, batch.as_ref(), &mut rows)?;
+        rows.flush()?;
+        Ok(vec![u8::from(rows.lacks_some())])
     }
 }
 
@@ -176,7 +224,7 @@ impl<W: Writer> RawWriter for Adapter<W> {
     }
 
     fn request(&mut self, id: u32, payload: RVec<u8>) -> RawResult<RVec<u8>> {
-        guard(|| Ok(self.writer.request(id, &payload)?.into()))
+        guard(|| Ok(self.answer(id, &payload)?.into()))
     }
 }
 

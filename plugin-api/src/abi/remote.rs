@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use abi_stable::{
     sabi_trait::prelude::TD_Opaque,
-    std_types::{RBox, RResult, RString, RVec},
+    std_types::{RBox, RString, RVec},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +18,8 @@ use super::{
 use crate::{
     Batch, CheckReport, Checkpoint, Description, LoadMode, Lsn, Position, Relation, Role, StreamId,
     WriteError, Written,
+    abi::Arena,
+    read_back::{DIGESTS, Digest, Filter, Question, READ_BACK, ROWS, unpack_digests},
 };
 
 /// What the engine does for a plugin: the other end of [`Host`](crate::Host).
@@ -28,6 +30,16 @@ pub trait HostCalls: Send + Sync + 'static {
     fn count(&self, name: &str, by: u64);
     /// Whether the lane is to end.
     fn is_stopping(&self) -> bool;
+    /// Takes rows that [`RemoteWriter::read_back`] has asked for; see
+    /// [`read_found`](crate::read_back::read_found).
+    ///
+    /// # Errors
+    ///
+    /// No more are wanted.
+    fn rows(&self, found: &[u8]) -> Result<(), WriteError> {
+        let _ = found;
+        Err(unsupported(ROWS))
+    }
 }
 
 struct HostEnd<H>(H);
@@ -45,8 +57,12 @@ impl<H: HostCalls> RawHost for HostEnd<H> {
         self.0.is_stopping()
     }
 
-    fn request(&self, id: u32, _payload: RVec<u8>) -> RawResult<RVec<u8>> {
-        RResult::RErr(unsupported(id).into())
+    fn request(&self, id: u32, payload: RVec<u8>) -> RawResult<RVec<u8>> {
+        let answer = match id {
+            ROWS => self.0.rows(&payload),
+            _ => Err(unsupported(id)),
+        };
+        answer.map(|()| RVec::new()).map_err(Into::into).into()
     }
 }
 
@@ -263,6 +279,54 @@ impl RemoteWriter {
     /// As [`check`](Self::check).
     pub fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {
         done(self.raw.forget(to_json(stream)))
+    }
+
+    /// See [`Writer::digests`](crate::Writer::digests).
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn digests(
+        &mut self,
+        relation: &Relation,
+        rows: &Arena,
+    ) -> Result<Vec<Digest>, WriteError> {
+        self.introduce(relation)?;
+        let question = Question {
+            relation: relation.version,
+            filter: Filter::all(),
+            wants_names: false,
+            arena: Some(rows.clone()),
+        };
+        let answer = self.request(DIGESTS, &question.to_bytes())?;
+        let digests = unpack_digests(&answer);
+        digests
+            .filter(|digests| digests.len() == rows.changes().len())
+            .ok_or_else(|| WriteError::fatal("the writer answered with something else"))
+    }
+
+    /// See [`Writer::read_back`](crate::Writer::read_back): rows of `relation` that `filter` has, or
+    /// those under `keys`. They come to [`HostCalls::rows`]. Whether rows may be missing by themselves.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn read_back(
+        &mut self,
+        relation: &Relation,
+        keys: Option<&Arena>,
+        filter: Filter,
+        wants_names: bool,
+    ) -> Result<bool, WriteError> {
+        self.introduce(relation)?;
+        let question = Question {
+            relation: relation.version,
+            filter,
+            wants_names,
+            arena: keys.cloned(),
+        };
+        let answer = self.request(READ_BACK, &question.to_bytes())?;
+        Ok(answer.first().is_some_and(|flag| *flag != 0))
     }
 
     /// See [`Writer::request`](crate::Writer::request).

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::{
     Role, StreamId, WriteError, Writer,
     abi::{Canceller, Header, HostCalls, Plugin, RemoteWriter, WriterModule_Ref, header},
+    read_back::{Digest, read_found},
 };
 
 struct Tested<W>(PhantomData<W>);
@@ -69,6 +70,7 @@ pub struct Recorder(Arc<Mutex<Recorded>>);
 struct Recorded {
     lines: Vec<(u32, String)>,
     counters: BTreeMap<String, u64>,
+    found: Vec<(Digest, Vec<Option<String>>)>,
 }
 
 impl Recorder {
@@ -82,6 +84,12 @@ impl Recorder {
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         self.with(|recorded| recorded.counters.get(name).copied().unwrap_or(0))
+    }
+
+    /// The rows that were read back, each with the name of its key.
+    #[must_use]
+    pub fn found(&self) -> Vec<(Digest, Vec<Option<String>>)> {
+        self.with(|recorded| recorded.found.clone())
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Recorded) -> T) -> T {
@@ -100,5 +108,20 @@ impl HostCalls for Recorder {
 
     fn is_stopping(&self) -> bool {
         false
+    }
+
+    fn rows(&self, found: &[u8]) -> Result<(), WriteError> {
+        let text =
+            |text: Option<&[u8]>| text.map(|text| String::from_utf8_lossy(text).into_owned());
+        let is_whole = self.with(|recorded| {
+            read_found(found, |row| {
+                let name = row.name.iter().map(|&part| text(part)).collect();
+                recorded.found.push((row.digest, name));
+            })
+        });
+        match is_whole {
+            true => Ok(()),
+            false => Err(WriteError::fatal("rows that were read back can't be read")),
+        }
     }
 }

@@ -29,6 +29,7 @@ mod names;
 mod options;
 mod plan;
 mod prepare;
+mod read_back;
 mod script;
 mod session;
 mod statements;

@@ -1,7 +1,7 @@
 //! One target: its session, its open transaction, its tables.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -53,6 +53,8 @@ pub(crate) struct Target {
     pub(crate) load_tables: HashMap<u32, Arc<Table>>,
     /// What statements are put together in.
     pub(crate) buffer: Vec<u8>,
+    /// Columns that can't be compared, by relation version.
+    pub(crate) unreadable: HashMap<u32, HashSet<String>>,
 }
 
 impl Target {
@@ -78,6 +80,7 @@ impl Target {
             loads: HashMap::new(),
             load_tables: HashMap::new(),
             buffer: Vec::new(),
+            unreadable: HashMap::new(),
         })
     }
 

@@ -5,6 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
     Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
+    read_back::{Digest, ReadBack},
 };
 use tokio::runtime::Runtime;
 
@@ -75,6 +76,7 @@ impl Writer for MysqlWriter {
             transactional_ddl: false,
             partial_update: true,
             keyless: true,
+            read_back: true,
             loaders: LOADERS,
             ..Capabilities::default()
         }
@@ -146,6 +148,19 @@ impl Writer for MysqlWriter {
 
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {
         run!(self, target => target.forget(stream))
+    }
+
+    fn digests(&mut self, batch: &Batch) -> Result<Vec<Digest>, WriteError> {
+        run!(self, target => target.digests(batch))
+    }
+
+    fn read_back(
+        &mut self,
+        relation: &Arc<Relation>,
+        keys: Option<&Batch>,
+        rows: &mut ReadBack<'_>,
+    ) -> Result<(), WriteError> {
+        run!(self, target => target.read_back(relation, keys, rows))
     }
 
     fn cancel(&self) -> Option<Cancel> {

@@ -24,6 +24,7 @@ mod parameter;
 mod pipeline;
 mod plan;
 mod prepare;
+mod read_back;
 mod session;
 mod statements;
 mod swap;

@@ -20,6 +20,7 @@ use crate::{
     pipeline::{Failure, What},
     plan::{Item, Mode, Step, plan},
     prepare::prepare,
+    read_back::Reading,
     session::{Interrupt, Session},
     table::Table,
 };
@@ -49,6 +50,8 @@ pub(crate) struct Target {
     pub(crate) loads: HashMap<u32, LoadMode>,
     /// Where a loader copies to, by OID.
     pub(crate) load_statements: HashMap<u32, String>,
+    /// Tables as they are read back, by relation version.
+    pub(crate) readings: HashMap<u32, Arc<Reading>>,
 }
 
 impl Target {
@@ -75,6 +78,7 @@ impl Target {
             followed: BTreeSet::new(),
             loads: HashMap::new(),
             load_statements: HashMap::new(),
+            readings: HashMap::new(),
         })
     }
 
@@ -88,6 +92,7 @@ impl Target {
         self.tables.clear();
         self.loads.clear();
         self.load_statements.clear();
+        self.readings.clear();
         self.is_open = false;
         let client = &self.session.client;
         if is_broken || client.is_closed() || client.batch_execute("ROLLBACK").await.is_err() {

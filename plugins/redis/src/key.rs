@@ -186,6 +186,38 @@ impl TableKey {
     }
 }
 
+impl TableKey {
+    /// The values that a key was made of, by position of their columns; none where it is no key of
+    /// this table.
+    pub(crate) fn parse(&self, key: &[u8]) -> Option<Vec<(usize, Vec<u8>)>> {
+        let mut rest = key.strip_prefix(self.prefix.as_bytes())?;
+        let mut values = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => rest = rest.strip_prefix(text.as_bytes())?,
+                Piece::Column(column) => {
+                    let mut value = Vec::new();
+                    loop {
+                        rest = match rest {
+                            [b'\\', escaped, rest @ ..] => {
+                                value.push(*escaped);
+                                rest
+                            }
+                            [byte, tail @ ..] if *byte != self.separator => {
+                                value.push(*byte);
+                                tail
+                            }
+                            _ => break,
+                        };
+                    }
+                    values.push((*column, value));
+                }
+            }
+        }
+        rest.is_empty().then_some(values)
+    }
+}
+
 impl KeyTemplate {
     fn escaped(&self, name: &str) -> String {
         let mut out = Vec::new();

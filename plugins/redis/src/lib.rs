@@ -12,6 +12,7 @@ mod error;
 mod key;
 mod options;
 mod plan;
+mod read_back;
 mod reads;
 mod scan;
 mod script;

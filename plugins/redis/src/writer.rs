@@ -7,6 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Finding, Host, LoadMode, Lsn, Position,
     Relation, Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
+    read_back::{Digest, ReadBack},
 };
 
 use crate::{
@@ -15,6 +16,7 @@ use crate::{
     connection::{Address, Connection},
     options::Options,
     plan::Plan,
+    read_back,
     reads::Reads,
     script::{Answer, Script},
     server,
@@ -68,6 +70,7 @@ impl Writer for RedisWriter {
             keyless: false,
             loaders: 2,
             columns: false,
+            read_back: true,
             refills: true,
             ..Capabilities::default()
         }
@@ -267,6 +270,24 @@ impl Writer for RedisWriter {
             self.displaced.clear();
         }
         Ok(())
+    }
+
+    fn digests(&mut self, batch: &Batch) -> Result<Vec<Digest>, WriteError> {
+        read_back::digests(batch, &mut self.tables, self.options.format)
+    }
+
+    fn read_back(
+        &mut self,
+        relation: &Arc<Relation>,
+        keys: Option<&Batch>,
+        rows: &mut ReadBack<'_>,
+    ) -> Result<(), WriteError> {
+        if !self.ttl.is_empty() {
+            rows.may_lack_some();
+        }
+        let format = self.options.format;
+        let (connection, tables) = (&mut self.connection, &mut self.tables);
+        read_back::read_back(connection, tables, relation, keys, format, rows)
     }
 
     fn cancel(&self) -> Option<Cancel> {

@@ -22,6 +22,7 @@ mod load;
 mod names;
 mod options;
 mod plan;
+mod read_back;
 mod statements;
 mod types;
 mod writer;

@@ -94,7 +94,7 @@ pub(crate) fn prepare(
 }
 
 /// The forms that the table's columns take.
-fn forms(relation: &Relation, table: &Table) -> Vec<Form> {
+pub(crate) fn forms(relation: &Relation, table: &Table) -> Vec<Form> {
     let affinity = |name: &str| table.column(name).map_or(Affinity::Blob, |c| c.affinity);
     relation
         .columns

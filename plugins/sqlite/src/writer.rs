@@ -10,6 +10,7 @@ use rusqlite::{Connection, InterruptHandle};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
     Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
+    read_back::{Digest, ReadBack},
 };
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     load,
     options::Options,
     plan::{self, Before, Plan},
-    types,
+    read_back, types,
 };
 
 /// Writes to one SQLite file.
@@ -159,6 +160,7 @@ impl Writer for SqliteWriter {
     fn capabilities() -> Capabilities {
         Capabilities {
             transactional_ddl: true,
+            read_back: true,
             ..Capabilities::default()
         }
     }
@@ -304,6 +306,19 @@ impl Writer for SqliteWriter {
             self.position = None;
         }
         Ok(())
+    }
+
+    fn digests(&mut self, batch: &Batch) -> Result<Vec<Digest>, WriteError> {
+        read_back::digests(self.connection()?, batch)
+    }
+
+    fn read_back(
+        &mut self,
+        relation: &Arc<Relation>,
+        keys: Option<&Batch>,
+        rows: &mut ReadBack<'_>,
+    ) -> Result<(), WriteError> {
+        read_back::read_back(self.connection()?, relation, keys, rows)
     }
 
     fn cancel(&self) -> Option<Cancel> {

@@ -84,6 +84,16 @@ impl<'a> Fixture<'a> {
         ok(opened).0
     }
 
+    /// Another writer on the same target, and what it tells.
+    #[track_caller]
+    pub(super) fn recorded(&self, role: Role) -> (RemoteWriter, Recorder) {
+        let recorder = Recorder::default();
+        let opened = self
+            .module
+            .open_writer(&self.options, role, recorder.clone());
+        (ok(opened).0, recorder)
+    }
+
     /// Another stream writer that has asked for its checkpoint.
     #[track_caller]
     pub(super) fn second_engine(&self) -> RemoteWriter {

@@ -20,6 +20,7 @@ mod load;
 mod names;
 mod parts;
 mod random;
+mod read_back;
 mod routes;
 mod schema;
 mod truncate;
@@ -102,6 +103,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         names::CASES,
         keyless::CASES,
         values::CASES,
+        read_back::CASES,
         schema::CASES,
         random::CASES,
     ]

@@ -57,7 +57,9 @@ fn arrive(f: &mut Fixture<'_>, type_name: &str, values: &[&str]) {
             };
             expected.push(vec![Some(id.clone()), value]);
         }
-        f.write(&batch.build());
+        let batch = batch.build();
+        f.write(&batch);
+        f.expect_read_back(&table, &batch);
         let found = f.rows(&table);
         for (found, expected) in found.iter().zip(&expected) {
             assert_eq!(found, expected, "{type_name}, shift {shift}");
