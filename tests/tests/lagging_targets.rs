@@ -301,18 +301,12 @@ async fn at_log_limit_the_lane_is_parked_if_it_shall_and_holds_nothing_back() {
     let lane = engine.await_lane("down", State::Parked).await;
     let fault = lane.fault.expect("why it is parked");
     assert!(fault.message.contains("log_limit"), "{fault:?}");
-    assert!(fault.hint.contains("resume s/down"), "{fault:?}");
+    assert!(fault.hint.contains("tahr resync s/down"), "{fault:?}");
     slot_moves_on(&database).await;
     assert_eq!(files(&engine, "segment").len(), 0);
     // The way out that the hint names.
     down.script("");
-    engine.write_config(
-        &engine
-            .config()
-            .replace("tables = [", "on_gap = \"resync\"\ntables = ["),
-    );
-    engine.tahr(&["reload"]).assert_success();
-    engine.tahr(&["resume", "s/down"]);
+    engine.tahr(&["resync", "s/down"]).assert_success();
     both_hold(&database, &[&up, &down], "it was copied again").await;
     running.terminate().assert_success();
 }

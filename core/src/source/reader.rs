@@ -28,6 +28,10 @@ use crate::{
 /// Events between the connection and the decoder. They are counted, not weighed, so a few rows
 /// of the largest size may wait there.
 const BUFFERED_EVENTS: usize = 512;
+/// The server sends row by row, and to be woken for each costs more than to decode it. Where a
+/// transaction has brought so many events without a pause, more of it is let gather for as long.
+const GULP_EVENTS: u32 = 64;
+const GULP: Duration = Duration::from_micros(200);
 /// How often the slot is told how far it may go.
 const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
 /// Events between two looks at the clock while the stream never pauses.
@@ -140,10 +144,22 @@ pub struct Reader {
 impl Reader {
     /// Reads until the engine stops, or until the source can't be read any more and trying again
     /// won't help: then its cell holds the failure.
+    ///
+    /// It has a thread of its own, where connection and decoder take turns: so a row that comes
+    /// wakes one thread, not two.
     pub async fn run(self) {
-        if let Err(error) = self.read().await {
-            *self
-                .status
+        let status = Arc::clone(&self.status);
+        let ended = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime = runtime.map_err(|error| SourceError::transient(error.to_string()))?;
+            runtime.block_on(self.read())
+        });
+        let ended = ended.await;
+        let ended = ended.unwrap_or_else(|error| Err(SourceError::unusable(error.to_string())));
+        if let Err(error) = ended {
+            *status
                 .failure
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -210,11 +226,20 @@ impl Reader {
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
         let mut events = 0;
+        let mut since_pause = 0;
         let flow = loop {
             let ready = client.recv().now_or_never();
             let event = if let Some(event) = ready {
+                since_pause += 1;
                 event
+            } else if since_pause >= GULP_EVENTS && stream.assembler.is_inside() {
+                since_pause = 0;
+                // The connection must not be read meanwhile, so the whole thread sleeps.
+                std::thread::sleep(GULP);
+                tokio::task::yield_now().await;
+                continue;
             } else {
+                since_pause = 0;
                 stream.pause().await?;
                 tokio::select! {
                     biased;
