@@ -3,7 +3,7 @@
 //! [`Control::resync`] notes them with each lane, durably, and lets it begin: one that streams sees to
 //! it before its next batch, one that is parked starts again, one that is paused when it is resumed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::TableName;
@@ -73,29 +73,26 @@ impl Control {
         }
         let mut done = Vec::new();
         for (name, tables) in names.iter().zip(chosen) {
-            let asked = shared.with_source(&name.source, |streaming| {
+            let resyncs = shared.with_seat(name, |seat| Arc::clone(&seat.resyncs));
+            let resyncs = resyncs.ok_or_else(|| not_open(name))?;
+            resyncs
+                .ask(tables.clone(), patterns.is_empty())
+                .map_err(|error| {
+                    Error::failed(format!(
+                        "note what lane {name} is to copy again in the state folder"
+                    ))
+                    .caused_by(error)
+                })?;
+            let state = shared.with_source(&name.source, |streaming| {
                 let seat = streaming.seats.get_mut(name)?;
-                let asked = seat.resyncs.ask(tables.clone(), patterns.is_empty());
-                if let Err(error) = asked {
-                    return Some(Err(error));
-                }
                 let state = seat.status.get().state;
                 match state {
                     State::Parked => seat.begin_again(),
                     _ => seat.rouse(&streaming.log),
                 }
-                Some(Ok(state))
+                Some(state)
             });
-            let state = match asked.flatten() {
-                Some(Ok(state)) => state,
-                Some(Err(error)) => {
-                    return Err(Error::failed(format!(
-                        "note what lane {name} is to copy again in the state folder"
-                    ))
-                    .caused_by(error));
-                }
-                None => return Err(not_open(name)),
-            };
+            let state = state.flatten().ok_or_else(|| not_open(name))?;
             done.push(Resynced {
                 lane: name.to_string(),
                 tables,

@@ -282,20 +282,23 @@ pub(super) async fn supervise(
 /// whether it can go on.
 fn open_anew(shared: Arc<Shared>, name: String) -> BoxFuture<'static, ()> {
     let begun = async move {
-        let one = shared.changing.lock().await;
-        shared.with_source(&name, |streaming| {
-            for seat in streaming.seats.values_mut() {
-                seat.want(None);
-            }
-        });
-        shared.untidy.notify_one();
+        // A writer that doesn't return must not keep a person's commands from other syncs, so nothing
+        // is held meanwhile; and what is wanted of the source by then waits for the new beginning.
         while lock(&shared.sources).contains_key(&name) {
             if shared.stop.is_stopping() {
                 return;
             }
+            shared.with_source(&name, |streaming| {
+                for seat in streaming.seats.values_mut() {
+                    seat.want(None);
+                }
+            });
+            shared.untidy.notify_one();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        if !used(&shared.config()).any(|(used, _)| *used == name) {
+        let one = shared.changing.lock().await;
+        let is_there = lock(&shared.sources).contains_key(&name);
+        if is_there || !used(&shared.config()).any(|(used, _)| *used == name) {
             return;
         }
         let verdict = shared.begin(&name, None);

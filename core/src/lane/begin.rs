@@ -272,7 +272,7 @@ impl Worker {
         let names = names_of(&self.setup.tables);
         self.setup
             .resyncs
-            .ask(names, true)
+            .note(names, true)
             .map_err(of_state_folder)?;
         let marks = found.into_iter().flat_map(|found| &found.copied_to);
         for (name, _) in marks.filter(|(_, lsn)| **lsn != Lsn::ZERO) {
@@ -320,9 +320,15 @@ impl Worker {
             )));
         }
         let end = setup.log.furthest();
+        let copied = found.copied_to.values().max().copied();
         setup
             .past
-            .judge(&found.stream, found.position.as_ref(), end)
+            .judge(
+                &found.stream,
+                found.position.as_ref(),
+                copied.unwrap_or_default(),
+                end,
+            )
             .map_err(|strange| WriteError::rejected(strange.message).hint(ways_out))
     }
 }

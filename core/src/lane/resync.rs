@@ -9,7 +9,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,8 @@ use crate::source::Table;
 pub struct Resyncs {
     path: PathBuf,
     wanted: Mutex<Wanted>,
+    /// Whether a person has asked since the lane began its last attempt.
+    is_new: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -75,6 +80,7 @@ impl Resyncs {
         Self {
             path,
             wanted: Mutex::new(wanted),
+            is_new: AtomicBool::new(false),
         }
     }
 
@@ -82,13 +88,33 @@ impl Resyncs {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wants `tables`; with `anew` these are all, and the target may be begun with from scratch.
-    /// Durable when this returns.
+    /// A person wants `tables`; with `anew` these are all, and the target may be begun with from
+    /// scratch. Durable when this returns.
     ///
     /// # Errors
     ///
     /// The state folder can't be written; then nothing is wanted.
     pub fn ask(&self, tables: impl IntoIterator<Item = String>, anew: bool) -> io::Result<()> {
+        self.note(tables, anew)?;
+        self.is_new.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Whether a person has asked since this was called last: a lane that would park looks again.
+    pub(super) fn take_new(&self) -> bool {
+        self.is_new.swap(false, Ordering::SeqCst)
+    }
+
+    /// As [`ask`](Self::ask), by the lane itself.
+    ///
+    /// # Errors
+    ///
+    /// As it.
+    pub(super) fn note(
+        &self,
+        tables: impl IntoIterator<Item = String>,
+        anew: bool,
+    ) -> io::Result<()> {
         let mut wanted = self.lock();
         let mut after = wanted.clone();
         after.wishes += 1;
@@ -102,7 +128,7 @@ impl Resyncs {
         Ok(())
     }
 
-    /// As [`ask`](Self::ask), of what isn't wanted already.
+    /// As [`note`](Self::note), of what isn't wanted already.
     ///
     /// # Errors
     ///
@@ -111,7 +137,7 @@ impl Resyncs {
         let known = self.lock().tables.clone();
         let mut new = tables.into_iter().filter(|name| !known.contains_key(name));
         match new.next() {
-            Some(first) => self.ask(std::iter::once(first).chain(new), false),
+            Some(first) => self.note(std::iter::once(first).chain(new), false),
             None => Ok(()),
         }
     }

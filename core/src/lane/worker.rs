@@ -154,10 +154,13 @@ impl Worker {
     fn run(mut self) {
         let name = self.setup.name();
         loop {
+            self.setup.resyncs.take_new();
             let error = match self.attempt() {
                 Ok(Flow::Stopped) => break,
                 Ok(Flow::Again) => continue,
                 Err(_) if self.setup.stop.is_stopping() => break,
+                // What was asked for meanwhile may be the way out.
+                Err(error) if !error.is_transient() && self.setup.resyncs.take_new() => continue,
                 Err(error) if error.is_transient() => self.left_behind().unwrap_or(error),
                 Err(error) => error,
             };

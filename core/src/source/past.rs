@@ -56,8 +56,9 @@ impl Past {
         Ok(past)
     }
 
-    /// Whether a target that stands at `position` of the stream `found` holds nothing that the source
-    /// doesn't have. `end` is how far the source was read since it was opened.
+    /// Whether a target that stands at `position` of the stream `found`, and holds copies that stand
+    /// for up to `copied`, holds nothing that the source doesn't have. `end` is how far the source was
+    /// read since it was opened.
     ///
     /// # Errors
     ///
@@ -66,6 +67,7 @@ impl Past {
         &self,
         found: &StreamId,
         position: Option<&Position>,
+        copied: Lsn,
         end: Lsn,
     ) -> Result<(), Strange> {
         let (at, theirs, ours) = (
@@ -87,11 +89,13 @@ impl Past {
                          was promoted"
                     ));
                 }
-                Some((_, left)) if at > *left => {
+                // Where a copy is further than the lane, it has caught up with it not yet.
+                Some((_, left)) if at.max(copied) > *left => {
                     return strange(format!(
-                        "target holds the source's timeline {theirs} up to {at}, but the source left \
+                        "target holds the source's timeline {theirs} up to {}, but the source left \
                          that at {left} for timeline {ours}: the target holds changes that the \
-                         source has lost"
+                         source has lost",
+                        at.max(copied)
                     ));
                 }
                 Some(_) => {}
@@ -138,11 +142,23 @@ mod tests {
     }
 
     fn judge(timeline: u32, lsn: u64) -> Result<(), Strange> {
+        judge_copied(timeline, lsn, 0)
+    }
+
+    fn judge_copied(timeline: u32, lsn: u64, copied: u64) -> Result<(), Strange> {
         let found = StreamId {
             timeline,
             ..StreamId::default()
         };
-        past().judge(&found, Some(&Position::at(Lsn(lsn))), Lsn(0x610_0000))
+        let position = Position::at(Lsn(lsn));
+        past().judge(&found, Some(&position), Lsn(copied), Lsn(0x610_0000))
+    }
+
+    #[test]
+    fn a_copy_from_behind_a_switch_counts_as_held_and_one_of_the_present_may_lie_ahead() {
+        assert_eq!(judge_copied(1, 0x200_0000, 0x300_0000), Ok(()));
+        judge_copied(1, 0x200_0000, 0x300_0001).unwrap_err();
+        assert_eq!(judge_copied(4, 0x200_0000, 0x700_0000), Ok(()));
     }
 
     #[test]
@@ -178,6 +194,6 @@ mod tests {
             timeline: 1,
             ..StreamId::default()
         };
-        assert_eq!(past().judge(&found, None, Lsn::ZERO), Ok(()));
+        assert_eq!(past().judge(&found, None, Lsn::ZERO, Lsn::ZERO), Ok(()));
     }
 }

@@ -1,13 +1,13 @@
-//! How fast masters replicate to each other: tahr beside Bucardo 5, on the same server, with the same
-//! rows, in the same run.
+//! How fast masters replicate to each other: tahr beside Bucardo 5, and beside PostgreSQL's own logical
+//! replication in one direction, on the same server, with the same rows, in the same run.
 //!
-//! `make bench-masters` runs it on a release build; by hand, `tahr` or `bucardo` restricts it to one of
-//! them. It prints:
+//! `make bench-masters` runs it on a release build; by hand, `tahr`, `bucardo` or `native` restricts it
+//! to one of them. It prints:
 //!
 //! - throughput between two masters: of rows that one has and that begin to be replicated, until the
 //!   other has all of them, in transactions of 1000 rows and in one; and of rows that are being
 //!   written, which can't be faster than their writer;
-//! - latency between three masters (Bucardo: two): from the commit of one row's update to its sight on
+//! - latency between three masters (the others: two): from the commit of one row's update to its sight on
 //!   all others, which are asked each millisecond.
 //!
 //! It fails where rows that are inserted on one master don't get to the other at 8 times Bucardo's
@@ -20,6 +20,7 @@
 
 mod bucardo;
 mod load;
+mod native;
 mod tahr;
 
 use std::process::ExitCode;
@@ -55,11 +56,15 @@ async fn main() -> ExitCode {
         true => Some(bucardo::measure(&Postgres::own(None, SERVER)).await),
         false => None,
     };
+    let native = match is_asked("native") {
+        true => Some(native::measure(&Postgres::own(None, SERVER)).await),
+        false => None,
+    };
     let tahr = match is_asked("tahr") {
         true => Some(tahr::measure(&Postgres::own(None, SERVER)).await),
         false => None,
     };
-    print(bucardo.as_ref(), tahr.as_ref());
+    print(bucardo.as_ref(), native.as_ref(), tahr.as_ref());
     let (Some(bucardo), Some(tahr)) = (bucardo, tahr) else {
         return ExitCode::SUCCESS;
     };
@@ -74,19 +79,17 @@ async fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn print(bucardo: Option<&Measured>, tahr: Option<&Measured>) {
-    println!("{:<44} {:>12} {:>12} {:>8}", "", "Bucardo", "tahr", "times");
+fn print(bucardo: Option<&Measured>, native: Option<&Measured>, tahr: Option<&Measured>) {
+    println!(
+        "{:<44} {:>12} {:>12} {:>12} {:>8}",
+        "", "PostgreSQL", "Bucardo", "tahr", "times"
+    );
     for (index, task) in TASKS.iter().enumerate() {
         let rate = |measured: Option<&Measured>| measured.map(|measured| measured.rates[index]);
         let (theirs, ours) = (rate(bucardo), rate(tahr));
         let times = theirs.zip(ours).map(|(theirs, ours)| ours / theirs);
-        println!(
-            "{:<44} {:>12} {:>12} {:>8}",
-            format!("{}, rows/s", task.name),
-            shown(theirs, 0),
-            shown(ours, 0),
-            shown(times, 1),
-        );
+        let name = format!("{}, rows/s", task.name);
+        line(&name, [rate(native), theirs, ours], 0, times);
     }
     for (name, per_cent) in [("median", 50), ("99th percentile", 99)] {
         let of = |measured: Option<&Measured>| {
@@ -94,14 +97,16 @@ fn print(bucardo: Option<&Measured>, tahr: Option<&Measured>) {
         };
         let (theirs, ours) = (of(bucardo), of(tahr));
         let times = theirs.zip(ours).map(|(theirs, ours)| theirs / ours);
-        println!(
-            "{:<44} {:>12} {:>12} {:>8}",
-            format!("one row's update, {name}, ms"),
-            shown(theirs, 1),
-            shown(ours, 1),
-            shown(times, 1),
-        );
+        let name = format!("one row's update, {name}, ms");
+        line(&name, [of(native), theirs, ours], 1, times);
     }
+}
+
+/// PostgreSQL's, Bucardo's and tahr's value, and how many times better than Bucardo's tahr's is.
+fn line(name: &str, values: [Option<f64>; 3], decimals: usize, times: Option<f64>) {
+    let [native, bucardo, tahr] = values.map(|value| shown(value, decimals));
+    let times = shown(times, 1);
+    println!("{name:<44} {native:>12} {bucardo:>12} {tahr:>12} {times:>8}");
 }
 
 fn shown(value: Option<f64>, decimals: usize) -> String {
