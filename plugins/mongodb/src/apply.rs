@@ -136,37 +136,50 @@ pub(crate) fn read(
     let mut held = Held::new();
     for chunk in wanted.chunk_by(|one, other| one.0 == other.0) {
         let number = chunk[0].0;
-        let collection = &tables.get(number).collection;
-        let doing = format!("read collection {collection:?}");
-        for chunk in chunk.chunks(READS) {
-            let mut body = Vec::new();
-            raw::open(&mut body);
-            raw::add_string(&mut body, "find", collection);
-            let filter = raw::document(&mut body, "filter");
-            let id = raw::document(&mut body, "_id");
-            let among = raw::array(&mut body, "$in");
-            for (index, (_, id)) in chunk.iter().enumerate() {
-                let place = raw::item(&mut body, index);
-                body[place] = id[0];
-                body.extend_from_slice(&id[1..]);
+        let ids: Vec<&[u8]> = chunk.iter().map(|(_, id)| &id[..]).collect();
+        find(server, &tables.get(number).collection, &ids, |document| {
+            let bytes = document.into_bytes();
+            let id = raw::elements(&bytes).find(|(name, ..)| *name == "_id");
+            if let Some((_, value, kind)) = id {
+                let mut id = vec![kind];
+                id.extend_from_slice(value);
+                held.insert((number, id), bytes);
             }
-            raw::close(&mut body, among);
-            raw::close(&mut body, id);
-            raw::close(&mut body, filter);
-            raw::close(&mut body, 0);
-            let strange = |_| WriteError::fatal(format!("{doing}: the command makes no sense"));
-            let command = RawDocumentBuf::from_bytes(body).map_err(strange)?;
-            let command = Document::try_from(command).map_err(strange)?;
-            for document in server.find(&command, &doing)? {
-                let bytes = document.into_bytes();
-                let id = raw::elements(&bytes).find(|(name, ..)| *name == "_id");
-                if let Some((_, value, kind)) = id {
-                    let mut id = vec![kind];
-                    id.extend_from_slice(value);
-                    held.insert((number, id), bytes);
-                }
-            }
-        }
+            Ok(())
+        })?;
     }
     Ok(held)
+}
+
+/// Gives the documents that have these `_id`s, in the transaction if one is open.
+pub(crate) fn find(
+    server: &mut Server,
+    collection: &str,
+    ids: &[impl AsRef<[u8]>],
+    mut give: impl FnMut(RawDocumentBuf) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let doing = format!("read collection {collection:?}");
+    for chunk in ids.chunks(READS) {
+        let mut body = Vec::new();
+        raw::open(&mut body);
+        raw::add_string(&mut body, "find", collection);
+        let filter = raw::document(&mut body, "filter");
+        let id = raw::document(&mut body, "_id");
+        let among = raw::array(&mut body, "$in");
+        for (index, id) in chunk.iter().enumerate() {
+            let id = id.as_ref();
+            let place = raw::item(&mut body, index);
+            body[place] = id[0];
+            body.extend_from_slice(&id[1..]);
+        }
+        raw::close(&mut body, among);
+        raw::close(&mut body, id);
+        raw::close(&mut body, filter);
+        raw::close(&mut body, 0);
+        let strange = |_| WriteError::fatal(format!("{doing}: the command makes no sense"));
+        let command = RawDocumentBuf::from_bytes(body).map_err(strange)?;
+        let command = Document::try_from(command).map_err(strange)?;
+        server.find_each(&command, &doing, &mut give)?;
+    }
+    Ok(())
 }

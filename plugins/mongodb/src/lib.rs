@@ -26,6 +26,7 @@ mod names;
 mod options;
 mod plan;
 mod raw;
+mod read_back;
 mod redo;
 mod server;
 mod table;

@@ -251,9 +251,23 @@ impl Server {
         command: &Document,
         doing: &str,
     ) -> Result<Vec<RawDocumentBuf>, WriteError> {
+        let mut found = Vec::new();
+        self.find_each(command, doing, |document| {
+            found.push(document);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// As [`find`](Self::find), one by one.
+    pub(crate) fn find_each(
+        &mut self,
+        command: &Document,
+        doing: &str,
+        mut give: impl FnMut(RawDocumentBuf) -> Result<(), WriteError>,
+    ) -> Result<(), WriteError> {
         // A cursor belongs to its session.
         self.begin_session()?;
-        let mut found = Vec::new();
         let mut next = command.clone();
         loop {
             let mut answer = self.send_document(&next, doing)?;
@@ -266,10 +280,10 @@ impl Server {
                 .ok_or_else(strange)?;
             for document in batch.as_array().into_iter().flatten() {
                 let document = document.as_document().ok_or_else(strange)?;
-                found.push(RawDocumentBuf::try_from(document).map_err(|_| strange())?);
+                give(RawDocumentBuf::try_from(document).map_err(|_| strange())?)?;
             }
             if id == 0 {
-                return Ok(found);
+                return Ok(());
             }
             let namespace = cursor.get_str("ns").map_err(|_| strange())?;
             let collection = namespace

@@ -8,6 +8,7 @@ use mongodb::bson::{Document, doc};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
     Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
+    read_back::{Digest, ReadBack},
 };
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     moves::Displaced,
     names::{self, CHECKPOINT},
     options::Options,
+    read_back::Reader,
     server::Server,
     table::{Table, Tables, refused},
     types,
@@ -154,6 +156,7 @@ impl Writer for MongodbWriter {
             columns: false,
             max_transaction_rows: Some(MOST_ROWS),
             loaders: 4,
+            read_back: true,
             ..Capabilities::default()
         }
     }
@@ -280,6 +283,20 @@ impl Writer for MongodbWriter {
             self.position = None;
         }
         Ok(())
+    }
+
+    fn digests(&mut self, batch: &Batch) -> Result<Vec<Digest>, WriteError> {
+        Reader::new(&self.options).digests(batch, &self.options)
+    }
+
+    fn read_back(
+        &mut self,
+        relation: &Arc<Relation>,
+        keys: Option<&Batch>,
+        rows: &mut ReadBack<'_>,
+    ) -> Result<(), WriteError> {
+        let mut reader = Reader::new(&self.options);
+        reader.read_back(&mut self.server, relation, keys, &self.options, rows)
     }
 
     fn cancel(&self) -> Option<Cancel> {

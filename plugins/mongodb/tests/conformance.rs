@@ -8,7 +8,9 @@ use subject::Target;
 use tahr_mongodb::{MongodbWriter, Options};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, StreamId, TableName, WriteError, Writer, Written, testing::conformance,
+    Role, StreamId, TableName, WriteError, Writer, Written,
+    read_back::{Digest, ReadBack},
+    testing::conformance,
 };
 use tahr_tests::Mongod;
 
@@ -85,6 +87,19 @@ impl Writer for Alone {
 
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {
         self.0.forget(stream)
+    }
+
+    fn digests(&mut self, batch: &Batch) -> Result<Vec<Digest>, WriteError> {
+        self.0.digests(batch)
+    }
+
+    fn read_back(
+        &mut self,
+        relation: &Arc<Relation>,
+        keys: Option<&Batch>,
+        rows: &mut ReadBack<'_>,
+    ) -> Result<(), WriteError> {
+        self.0.read_back(relation, keys, rows)
     }
 
     fn cancel(&self) -> Option<Cancel> {

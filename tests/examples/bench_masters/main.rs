@@ -57,7 +57,10 @@ async fn main() -> ExitCode {
         false => None,
     };
     let native = match is_asked("native") {
-        true => Some(native::measure(&Postgres::own(None, SERVER)).await),
+        true => {
+            let settings = [SERVER, &[native::AT_ONCE]].concat();
+            Some(native::measure(&Postgres::own(None, &settings)).await)
+        }
         false => None,
     };
     let tahr = match is_asked("tahr") {

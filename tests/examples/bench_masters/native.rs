@@ -1,7 +1,9 @@
 //! PostgreSQL's own logical replication between two databases of the server, in one direction: what
 //! can be had here without asking who else has changed a row.
 
-use tahr_tests::{Database, Postgres};
+use std::time::Duration;
+
+use tahr_tests::{Database, Postgres, eventually};
 
 use crate::load::{Measured, Replication, TABLE};
 
@@ -28,12 +30,24 @@ impl Subscription {
 impl Replication for Subscription {
     async fn hold(&self) {
         self.0.execute("ALTER SUBSCRIPTION native DISABLE").await;
+        // One that is begun while the last still ends is tried again much later.
+        eventually(Duration::from_secs(30), "the slot is free", async || {
+            let active = "SELECT count(*) FROM pg_replication_slots WHERE active";
+            match self.0.value(active).await.as_str() {
+                "0" => Ok(()),
+                count => Err(count.to_owned()),
+            }
+        })
+        .await;
     }
 
     async fn release(&self) {
         self.0.execute("ALTER SUBSCRIPTION native ENABLE").await;
     }
 }
+
+/// What a server needs so that a subscription that is enabled begins at once.
+pub(crate) const AT_ONCE: (&str, &str) = ("wal_retrieve_retry_interval", "10ms");
 
 pub(crate) async fn measure(server: &Postgres) -> Measured {
     let mut measured = Measured::default();

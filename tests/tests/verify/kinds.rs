@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use mongodb::bson::{self, Bson, Document, doc};
 use tahr::lane::State;
-use tahr_tests::{Database, Engine, MariaDb, Postgres, Redis, Running};
+use tahr_tests::{Database, Engine, MariaDb, Mongod, Postgres, Redis, Running};
 
 use super::scene::{Load, found};
 use crate::scene::clean;
@@ -104,6 +105,41 @@ async fn a_mariadb_is_compared_and_repaired_under_load() {
              INSERT INTO pairs (a, b) VALUES ('p:1', 77777)",
         )
         .await;
+    assert_eq!(differs(&engine, &[], 1), set(&FOUND));
+    assert_eq!(differs(&engine, &["--repair"], 0), set(&FOUND));
+    assert_eq!(differs(&engine, &[], 0), set(&[]));
+    load.end().await;
+    clean(&running.terminate().stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mongodb_is_compared_and_repaired_under_load() {
+    let mongo = Mongod::shared().database();
+    let target = format!(
+        "[targets.t]\nplugin = 'mongodb'\noptions = {{ url = '{}' }}",
+        mongo.url()
+    );
+    let (source, engine, running) = start(&target).await;
+    let load = Load::of(&source, LOAD).await;
+    assert_eq!(differs(&engine, &[], 0), set(&[]));
+    let id = |text: &str| Bson::from(bson::Uuid::parse_str(text).expect("a uuid"));
+    let pair = |a: &str, b: i64| doc! { "a": a, "b": b };
+    let change = |command: Document| {
+        let done = mongo.command(command.clone());
+        assert_eq!(done.get_i32("n").ok(), Some(1), "{command}: {done}");
+    };
+    // A field more is a difference, too.
+    change(doc! { "update": "items", "updates": [
+    { "q": { "_id": id("c4ca4238-a0b9-2382-0dcc-509a6f75849b") }, "u": { "$set": { "more": 1 } } }] });
+    change(doc! { "delete": "items", "deletes": [
+    { "q": { "_id": id("c81e728d-9d4c-2f63-6f06-7f89cc14862c") }, "limit": 1 }] });
+    change(doc! { "insert": "items", "documents": [
+    { "_id": id("00000000-0000-0000-0000-000000000001") }] });
+    // So is another type of the same number.
+    change(doc! { "update": "pairs", "updates": [
+    { "q": { "_id": pair("p:5", 5) }, "u": { "$set": { "n": 5_i64 } } }] });
+    change(doc! { "delete": "pairs", "deletes": [{ "q": { "_id": pair("p:6", 6) }, "limit": 1 }] });
+    change(doc! { "insert": "pairs", "documents": [{ "_id": pair("p:1", 77777) }] });
     assert_eq!(differs(&engine, &[], 1), set(&FOUND));
     assert_eq!(differs(&engine, &["--repair"], 0), set(&FOUND));
     assert_eq!(differs(&engine, &[], 0), set(&[]));
