@@ -52,6 +52,8 @@ mod record;
 mod recover;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod returns;
 mod rewind;
 mod room;
 mod scribe;

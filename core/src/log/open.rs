@@ -70,6 +70,8 @@ impl Log {
             readers: Mutex::default(),
             arrived: Condvar::new(),
             room: Notify::new(),
+            #[cfg(test)]
+            fails: false.into(),
         })
     }
 

@@ -124,7 +124,7 @@ fn names(folder: &Path, part: &str) -> usize {
 }
 
 /// Flips a bit in the middle of the file at `path`.
-fn damage(path: &Path, at: u64) {
+pub(super) fn damage(path: &Path, at: u64) {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)

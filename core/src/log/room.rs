@@ -81,6 +81,12 @@ impl Quota {
         self.rests_until = Some(now + DISK_RESTS);
     }
 
+    /// The disk may be tried again at once.
+    #[cfg(test)]
+    pub(super) fn retry(&mut self) {
+        self.rests_until = None;
+    }
+
     /// Whether the disk may be tried.
     fn is_open(&self, now: Instant) -> bool {
         self.rests_until.is_none_or(|until| now >= until)
@@ -286,10 +292,16 @@ impl State {
             return false;
         };
         let end = end.clone();
+        let begin = self.disk.begin();
+        let begin = begin.map(|(first, begin)| (first, begin.clone()));
+        let epoch = self.epoch;
         let Some(lead) = holders(&self.lanes).map(Lane::needs_from).max().cloned() else {
             return false;
         };
-        let lags = |lane: &Lane| lane.stored < end && *lane.needs_from() < lead;
+        let lags = |lane: &Lane| {
+            let is_behind = lane.stored < end && *lane.needs_from() < lead;
+            is_behind && lane.is_served(begin.as_ref(), epoch)
+        };
         let lagging = self.lanes.values_mut();
         let lagging = lagging.filter(|lane| !lane.is_given_up && lags(lane));
         let Some(last) = lagging.min_by(|a, b| a.stored.cmp(&b.stored)) else {

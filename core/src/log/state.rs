@@ -129,22 +129,25 @@ impl State {
         self.first + covered as u64
     }
 
-    /// Where a lane reads that stands at `position`.
-    fn cursor_at(&self, position: &Position) -> Cursor {
+    /// Where a lane reads that stands at `position`; none where the log doesn't reach that.
+    fn cursor_at(&self, position: &Position) -> Option<Cursor> {
+        if position < self.reach() {
+            return None;
+        }
         let number = match self.disk.end() {
             Some((next, _)) if *position < self.begin => {
                 self.disk.number_at(position).unwrap_or(next)
             }
             _ => self.number_in_memory(position),
         };
-        Cursor {
+        Some(Cursor {
             epoch: self.epoch,
             number,
-        }
+        })
     }
 
     pub(super) fn join(&mut self, id: LaneId, stored: Position, now: Instant) -> Cursor {
-        let read = self.cursor_at(&stored);
+        let read = self.cursor_at(&stored).unwrap_or(Cursor::NOWHERE);
         let mut lane = Lane::new(stored, read, now);
         lane.is_cut_off = lane.stored < self.begin && self.has_hole();
         if let Some(before) = self.lanes.get(&id) {
@@ -212,13 +215,12 @@ impl State {
     }
 
     /// Lets go of what `id` has stored now that it has read it, too.
-    fn has_read(&mut self, id: LaneId, number: u64) {
+    fn has_read(&mut self, id: LaneId, cursor: Cursor) {
         let epoch = self.epoch;
         if let Some(lane) = self.lanes.get_mut(&id) {
-            let next = Cursor { epoch, number }.next();
             lane.read = match lane.read.epoch == epoch {
-                true => lane.read.max(next),
-                false => next,
+                true => lane.read.max(cursor.next()),
+                false => cursor.next(),
             };
         }
     }
@@ -268,11 +270,11 @@ impl State {
                 return Some(Read::End { is_woken });
             };
             let arena = entry.arena.clone();
-            self.has_read(id, number);
+            self.has_read(id, cursor);
             return Some(Read::Memory(arena));
         }
         if let Some(place) = self.disk.place(number) {
-            self.has_read(id, number);
+            self.has_read(id, cursor);
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.is_on_disk = true;
             }
@@ -303,7 +305,13 @@ impl State {
             return Read::Rewound(lane.read);
         }
         let stored = lane.stored.clone();
-        let cursor = self.cursor_at(&stored);
+        let mut cursor = self.cursor_at(&stored);
+        if cursor.is_none() && self.rewind(&stored) {
+            cursor = self.cursor_at(&stored);
+        }
+        let Some(cursor) = cursor else {
+            return Read::Gone;
+        };
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.read = cursor;
         }
@@ -330,8 +338,13 @@ impl State {
     /// even then, so no cursor is ever left behind.
     pub(super) fn release(&mut self) {
         let (lanes, epoch) = (&self.lanes, self.epoch);
+        let begin = self.disk.begin();
+        let begin = begin.map(|(first, begin)| (first, begin.clone()));
         self.disk.release(|held| {
-            holders(lanes).any(|lane| !lane.is_done(held.next.saturating_sub(1), &held.end, epoch))
+            let begin = begin.as_ref();
+            let mut served = holders(lanes).filter(|lane| lane.is_served(begin, epoch));
+            let last = held.next.saturating_sub(1);
+            served.any(|lane| !lane.is_done(last, &held.end, epoch))
         });
         while let Some(entry) = self.entries.front() {
             let is_done =

@@ -57,6 +57,9 @@ pub struct Log {
     pub(super) arrived: Condvar,
     /// The source's reader waits here for room.
     pub(super) room: Notify,
+    /// Whether the next read of a file fails in passing.
+    #[cfg(test)]
+    pub(super) fails: std::sync::atomic::AtomicBool,
 }
 
 impl Log {
@@ -141,9 +144,7 @@ impl Log {
 
     /// Where the source is to be read from. What was read before and not appended is forgotten.
     pub fn begin(&self) -> Position {
-        let mut state = self.lock();
-        state.is_outdated = false;
-        state.tail.clone()
+        self.change(State::start)
     }
 
     /// Lets the log begin further back than it [reaches](Self::reach), so that a lane whose target
@@ -302,6 +303,11 @@ impl Log {
 
     /// Reads what lies at `place`.
     fn read(&self, lane: LaneId, place: &Place) -> io::Result<Arena> {
+        #[cfg(test)]
+        if self.fails.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            let error = rustix::io::Errno::MFILE.raw_os_error();
+            return Err(io::Error::from_raw_os_error(error));
+        }
         let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let open = lock().remove(&lane);
         let open = open.filter(|open| open.leads_to(&place.segment, place.number, &place.mark));
