@@ -1,7 +1,10 @@
 //! Lanes that come to a log which has let go of what they need: it begins anew for them, or they are
-//! told.
+//! told; and what is read again after a read that failed.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use tahr_plugin_api::Position;
 
@@ -101,4 +104,20 @@ fn what_a_lane_needs_that_was_given_up_while_it_began_is_gone() {
     let mut b = log.join(B, end(5));
     let found = next(&log, B, &mut b);
     assert!(matches!(found, Err(LogError::Gone)), "{found:?}");
+}
+
+#[test]
+fn what_failed_to_be_read_is_read_again_after_a_rewind() {
+    let (_folder, log) = log(4);
+    let mut a = log.join(A, Position::default());
+    let mut b = log.join(B, Position::default());
+    lead(&log, &mut a, 1..=20);
+    for n in 1..=5 {
+        assert_eq!(read(&log, B, &mut b), Some((n, 0)));
+    }
+    log.stored(B, end(5));
+    log.fails.store(true, Ordering::Relaxed);
+    assert!(matches!(next(&log, B, &mut b), Err(LogError::Disk(_))));
+    assert!(log.lock().rewind_to_disk());
+    assert_eq!(next(&log, B, &mut b).unwrap(), Some(6));
 }

@@ -214,10 +214,13 @@ impl State {
         }
     }
 
-    /// Lets go of what `id` has stored now that it has read it, too.
-    fn has_read(&mut self, id: LaneId, cursor: Cursor) {
+    /// Notes that `id` has what lies at `cursor`, unless the log was rewound meanwhile. Not before:
+    /// where reading fails, or comes too late, it is to read that again.
+    pub(super) fn has_read(&mut self, id: LaneId, cursor: Cursor) {
         let epoch = self.epoch;
-        if let Some(lane) = self.lanes.get_mut(&id) {
+        if let Some(lane) = self.lanes.get_mut(&id)
+            && cursor.epoch == epoch
+        {
             lane.read = match lane.read.epoch == epoch {
                 true => lane.read.max(cursor.next()),
                 false => cursor.next(),
@@ -274,7 +277,6 @@ impl State {
             return Some(Read::Memory(arena));
         }
         if let Some(place) = self.disk.place(number) {
-            self.has_read(id, cursor);
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.is_on_disk = true;
             }

@@ -271,6 +271,7 @@ impl Log {
                     drop(state);
                     match self.read(lane, &place) {
                         Ok(arena) => {
+                            self.lock().has_read(lane, cursor);
                             self.room.notify_one();
                             return Ok(Next::Arena(arena));
                         }
