@@ -29,6 +29,7 @@ pub(super) fn limited(folder: &Path, arenas: usize, limit: u64, on_limit: OnLogL
         budget: (whole(1).size() * arenas) as u64,
         limit,
         on_limit,
+        redo: Duration::ZERO,
         confirmed: Lsn(0),
         end: Lsn(u64::MAX),
         relations: Arc::default(),

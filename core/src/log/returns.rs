@@ -11,7 +11,7 @@ use tahr_plugin_api::Position;
 use super::{
     Cursor, LaneId, Log, LogError, Next,
     lagging::{lead, limited},
-    tests::{A, B, append, end, log, read, whole},
+    tests::{A, B, append, end, files, log, read, whole},
 };
 use crate::config::OnLogLimit;
 
@@ -120,4 +120,65 @@ fn what_failed_to_be_read_is_read_again_after_a_rewind() {
     assert!(matches!(next(&log, B, &mut b), Err(LogError::Disk(_))));
     assert!(log.lock().rewind_to_disk());
     assert_eq!(next(&log, B, &mut b).unwrap(), Some(6));
+}
+
+#[test]
+fn what_was_stored_a_moment_ago_is_still_on_disk() {
+    let (folder, log) = log(4);
+    log.lock().quota.redo = Duration::from_secs(10);
+    let mut a = log.join(A, Position::default());
+    let mut b = log.join(B, Position::default());
+    lead(&log, &mut a, 1..=20);
+    log.keep(later());
+    // What is synced counts, so the slot is told more than the lane that lags has stored.
+    log.release(|frontier| Some(frontier?.lsn));
+    assert_eq!(log.told(), end(20).lsn);
+    for n in 1..=20 {
+        assert_eq!(read(&log, B, &mut b), Some((n, 0)));
+        log.stored(B, end(n));
+    }
+    lead(&log, &mut a, 21..=22);
+    assert_eq!(read(&log, B, &mut b), Some((21, 0)));
+    log.stored(B, end(21));
+    assert_eq!(files(folder.path()), 1);
+    // Its target loses a part of that.
+    let mut b = log.join(B, end(15));
+    assert!(log.reach() <= end(15));
+    for n in 16..=20 {
+        let found = next(&log, B, &mut b).unwrap();
+        assert!(found.is_some_and(|found| found <= n), "{found:?}");
+        if found < Some(16) {
+            continue;
+        }
+        log.stored(B, end(n));
+    }
+    log.stored(B, end(22));
+    log.park(B);
+    log.keep(Instant::now());
+    assert_eq!(files(folder.path()), 1);
+    log.keep(later());
+    assert_eq!(files(folder.path()), 0);
+}
+
+#[test]
+fn what_is_kept_for_a_target_that_may_lose_something_holds_nobody_up() {
+    let (folder, log) = log(4);
+    log.lock().quota.redo = Duration::from_secs(600);
+    let mut a = log.join(A, Position::default());
+    let mut b = log.join(B, Position::default());
+    lead(&log, &mut a, 1..=20);
+    while let Some((n, _)) = read(&log, B, &mut b) {
+        log.stored(B, end(n));
+    }
+    lead(&log, &mut a, 21..=22);
+    while let Some((n, _)) = read(&log, B, &mut b) {
+        log.stored(B, end(n));
+    }
+    assert!(log.lock().has_hole());
+    // Now B lags.
+    lead(&log, &mut a, 23..=60);
+    assert_eq!(files(folder.path()), 1);
+    for n in 23..=60 {
+        assert_eq!(read(&log, B, &mut b), Some((n, 0)));
+    }
 }

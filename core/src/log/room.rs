@@ -46,6 +46,8 @@ pub(super) struct Quota {
     /// Bytes of segment files.
     pub(super) limit: u64,
     pub(super) on_limit: OnLogLimit,
+    /// How long a segment stays that every lane has dealt with.
+    pub(super) redo: Duration,
     /// Why nothing was written last, since when.
     pub(super) fault: Option<(String, SystemTime)>,
     /// When the disk is to be tried again.
@@ -57,10 +59,11 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    pub(super) fn new(limit: u64, on_limit: OnLogLimit) -> Self {
+    pub(super) fn new(limit: u64, on_limit: OnLogLimit, redo: Duration) -> Self {
         Self {
             limit,
             on_limit,
+            redo,
             fault: None,
             rests_until: None,
             said: None,
@@ -112,6 +115,10 @@ impl State {
             }
             if !self.is_starving() {
                 return Room::None;
+            }
+            // What is kept for a target that may lose its last moments must not hold up the others.
+            if self.has_hole() && self.disk.is_done() {
+                self.disk.clear();
             }
             if self.quota.is_open(now) && !self.has_hole() {
                 return Room::Spill;
@@ -253,6 +260,9 @@ impl State {
                     entries,
                     bare: None,
                 });
+            }
+            if self.disk.let_go_of_done() {
+                continue;
             }
             if self.quota.on_limit == OnLogLimit::Hold || !self.give_up() {
                 let why = format!(

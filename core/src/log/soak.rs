@@ -171,6 +171,7 @@ fn every_lane_sees_everything_in_order_whatever_happens_to_it_and_to_the_others(
             budget: budget as u64,
             limit,
             on_limit: OnLogLimit::Hold,
+            redo: Duration::ZERO,
             confirmed: Lsn(0),
             end: Lsn(u64::MAX),
             relations: Arc::default(),

@@ -21,6 +21,7 @@ use super::{
     disk::{Disk, Place},
     lanes::{Lane, holders},
     room::Quota,
+    segment::Held,
     store::LaneId,
 };
 
@@ -161,9 +162,10 @@ impl State {
     }
 
     /// Adds a lane that needs nothing of what was read so far. Where the source was read into a
-    /// transaction, it begins before that.
+    /// transaction, it begins before that; where it is read again, behind what the slot was told, which
+    /// does not come again.
     pub(super) fn join_at_tail(&mut self, id: LaneId, now: Instant) -> Position {
-        let position = Position::at(self.tail.lsn);
+        let position = Position::at(self.tail.lsn.max(self.told));
         self.join(id, position.clone(), now);
         position
     }
@@ -245,6 +247,16 @@ impl State {
             .map(|lane| self.disk.covers(&lane.stored))
             .min()
             .cloned()
+    }
+
+    /// Notes that the slot is told to forget what lies before `told`.
+    pub(super) fn tell(&mut self, told: Lsn) {
+        self.told = self.told.max(told);
+        let is_behind = |(_, end): (u64, &Position)| *end < Position::at(told);
+        // From there on nobody can read on.
+        if self.has_hole() && self.disk.end().is_some_and(is_behind) {
+            self.disk.clear();
+        }
     }
 
     pub(super) fn advance(&mut self, end_lsn: Lsn) {
@@ -336,18 +348,28 @@ impl State {
         self.release();
     }
 
-    /// Lets go of the entries that every lane has stored. One that a lane has still to read stays
-    /// even then, so no cursor is ever left behind.
-    pub(super) fn release(&mut self) {
-        let (lanes, epoch) = (&self.lanes, self.epoch);
-        let begin = self.disk.begin();
-        let begin = begin.map(|(first, begin)| (first, begin.clone()));
-        self.disk.release(|held| {
-            let begin = begin.as_ref();
-            let mut served = holders(lanes).filter(|lane| lane.is_served(begin, epoch));
+    /// Lets go of the segments that nobody has needed for `redo` as of `now`.
+    pub(super) fn release_disk(&mut self, now: Instant) {
+        let Some((first, begin)) = self.disk.begin() else {
+            return;
+        };
+        let (begin, epoch) = ((first, begin.clone()), self.epoch);
+        let lanes = &self.lanes;
+        let is_needed = |held: &Held| {
             let last = held.next.saturating_sub(1);
+            let mut served = holders(lanes).filter(|lane| lane.is_served(Some(&begin), epoch));
             served.any(|lane| !lane.is_done(last, &held.end, epoch))
-        });
+        };
+        self.disk.release(is_needed, (now, self.quota.redo));
+    }
+
+    /// Lets go of the entries that every lane has stored, on disk a while later. One that a lane has still
+    /// to read stays even then, so no cursor is ever left behind.
+    pub(super) fn release(&mut self) {
+        if !self.disk.is_empty() {
+            self.release_disk(Instant::now());
+        }
+        let epoch = self.epoch;
         while let Some(entry) = self.entries.front() {
             let is_done =
                 |lane: &Lane| lane.is_cut_off || lane.is_done(self.first, &entry.end, epoch);

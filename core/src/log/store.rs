@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// Changes the state; files that nobody needs then are removed without the lock.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
         let garbage = state.disk.take_garbage();
@@ -170,7 +170,11 @@ impl Log {
     pub fn release(&self, decide: impl FnOnce(Option<Position>) -> Option<Lsn>) -> Option<Lsn> {
         let mut state = self.lock();
         let told = decide(state.frontier());
-        state.told = state.told.max(told.unwrap_or_default());
+        state.tell(told.unwrap_or_default());
+        // Before the slot is told: the next start must not find segments that it can't go on from.
+        let garbage = state.disk.take_garbage();
+        drop(state);
+        drop(garbage);
         told
     }
 
