@@ -50,6 +50,8 @@ mod lagging;
 mod lanes;
 mod ledger;
 mod open;
+#[cfg(test)]
+mod perils;
 mod record;
 mod recover;
 #[cfg(test)]
