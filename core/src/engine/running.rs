@@ -366,6 +366,7 @@ async fn open(
             budget: config.engine.memory,
             limit: source.log_limit,
             on_limit: source.on_log_limit,
+            redo: source.redo,
             confirmed: opened.confirmed,
             end: opened.identity.wal_lsn,
             relations: Arc::clone(&relations),

@@ -11,6 +11,12 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// Of a lane that stands where the log has let go of what comes next. No log is rewound so often.
+    pub(super) const NOWHERE: Self = Self {
+        epoch: u64::MAX,
+        number: 0,
+    };
+
     /// The entry behind this one.
     #[must_use]
     pub fn next(self) -> Self {

@@ -1,6 +1,10 @@
 //! What of the log lies in segment files: entries that follow each other without a gap.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tahr_plugin_api::Position;
 
@@ -126,6 +130,7 @@ impl Disk {
                 for (number, is_bare, end, bytes) in piece.records {
                     held.add(number, is_bare, end, bytes);
                 }
+                held.done_since = None;
             }
         }
         fits
@@ -153,12 +158,44 @@ impl Disk {
         self.is_unsure = true;
     }
 
-    /// Lets go of its first segments while `is_needed` says so of none.
-    pub(super) fn release(&mut self, is_needed: impl Fn(&Held) -> bool) {
-        while self.segments.front().is_some_and(|held| !is_needed(held)) {
-            let gone = self.segments.pop_front();
-            self.discard(gone.into_iter());
+    /// Lets go of its first segments once nobody has needed them for `redo`; `is_needed` says who is
+    /// needed as of `now`.
+    pub(super) fn release(
+        &mut self,
+        is_needed: impl Fn(&Held) -> bool,
+        (now, redo): (Instant, Duration),
+    ) {
+        let mut old = 0;
+        let mut is_done = true;
+        for held in &mut self.segments {
+            is_done &= !is_needed(held);
+            if !is_done {
+                held.done_since = None;
+                continue;
+            }
+            let since = *held.done_since.get_or_insert(now);
+            old += usize::from(now.saturating_duration_since(since) >= redo);
         }
+        self.let_go(old);
+    }
+
+    /// Whether nobody needs anything of it.
+    pub(super) fn is_done(&self) -> bool {
+        let mut all = self.segments.iter();
+        all.all(|held| held.done_since.is_some())
+    }
+
+    /// Lets go of the segments that nobody needs any more, however short that is; whether there were any.
+    pub(super) fn let_go_of_done(&mut self) -> bool {
+        let all = self.segments.iter();
+        let done = all.take_while(|held| held.done_since.is_some()).count();
+        self.let_go(done);
+        done > 0
+    }
+
+    fn let_go(&mut self, count: usize) {
+        let gone = self.segments.drain(..count).collect::<Vec<_>>();
+        self.discard(gone.into_iter());
     }
 
     /// Lets go of everything.

@@ -36,8 +36,7 @@ impl Log {
     pub(super) fn keep(&self, now: Instant) {
         while self.write(|state| state.backlog(now)) && !self.is_stopped() {}
         self.sync();
-        let garbage = self.lock().disk.take_garbage();
-        drop(garbage);
+        self.change(|state| state.release_disk(now));
         // A source that waits for room looks again whether lanes still come.
         self.room.notify_one();
     }

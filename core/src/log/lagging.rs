@@ -22,13 +22,14 @@ fn later() -> Instant {
 }
 
 /// A log for `arenas` small arenas in memory and `limit` bytes on disk.
-fn limited(folder: &Path, arenas: usize, limit: u64, on_limit: OnLogLimit) -> Log {
+pub(super) fn limited(folder: &Path, arenas: usize, limit: u64, on_limit: OnLogLimit) -> Log {
     Log::open(LogSetup {
         folder,
         id: super::LogId::default(),
         budget: (whole(1).size() * arenas) as u64,
         limit,
         on_limit,
+        redo: Duration::ZERO,
         confirmed: Lsn(0),
         end: Lsn(u64::MAX),
         relations: Arc::default(),
@@ -37,7 +38,7 @@ fn limited(folder: &Path, arenas: usize, limit: u64, on_limit: OnLogLimit) -> Lo
 }
 
 /// Lane A takes and stores transactions `range` as they come.
-fn lead(log: &Log, a: &mut Cursor, range: impl Iterator<Item = u64>) {
+pub(super) fn lead(log: &Log, a: &mut Cursor, range: impl Iterator<Item = u64>) {
     for n in range {
         assert!(append(log, whole(n)), "nothing holds the source up at {n}");
         loop {

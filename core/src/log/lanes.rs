@@ -77,6 +77,16 @@ impl Lane {
         let has_read = self.read.epoch != epoch || self.read.number > number;
         self.stored >= *end && (!self.is_reading() || has_read)
     }
+
+    /// Whether it has a use for a disk with this first entry behind this position. One that was cut off
+    /// before the disk begins will have the log begin anew without it.
+    pub(super) fn is_served(&self, begin: Option<&(u64, Position)>, epoch: u64) -> bool {
+        !self.is_cut_off
+            || begin.is_none_or(|(first, begin)| {
+                let reads = self.read.epoch == epoch && self.read.number >= *first;
+                reads || self.stored >= *begin
+            })
+    }
 }
 
 /// The lanes that something is kept for.

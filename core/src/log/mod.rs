@@ -24,6 +24,8 @@
 //!   rewound. Or it is given up, if the source's `on_log_limit` says so.
 //! - A segment that can't be read is set aside. The log is rewound to where it began; if the slot has let
 //!   go of that, the lanes that need it have a gap. No lane ever passes over something.
+//! - What lanes have stored stays on disk for the source's `redo`, as the slot keeps what it is not told
+//!   so long: a target that loses its last moments finds them again.
 //! - A target that went back further than the log reaches is served all the same while the slot still
 //!   holds what it lost: the log is [rewound](Log::rewind), the source read again from the slot, and
 //!   the other lanes skip what they have dealt with.
@@ -48,10 +50,14 @@ mod lagging;
 mod lanes;
 mod ledger;
 mod open;
+#[cfg(test)]
+mod perils;
 mod record;
 mod recover;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod returns;
 mod rewind;
 mod room;
 mod scribe;

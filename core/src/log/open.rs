@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 use tahr_plugin_api::{Lsn, Position};
@@ -33,6 +34,8 @@ pub struct LogSetup<'a> {
     pub limit: u64,
     /// What to do where that is reached.
     pub on_limit: OnLogLimit,
+    /// How long what every lane has stored stays on disk, for a target that loses its last moments.
+    pub redo: Duration,
     /// What the slot was told last.
     pub confirmed: Lsn,
     /// Where the source writes WAL.
@@ -62,7 +65,7 @@ impl Log {
         }
         let budget = usize::try_from(setup.budget).unwrap_or(usize::MAX);
         let start = Position::at(setup.confirmed);
-        let quota = Quota::new(setup.limit, setup.on_limit);
+        let quota = Quota::new(setup.limit, setup.on_limit, setup.redo);
         let state = State::new(budget, start, Disk::found(found.segments), quota);
         Ok(Self {
             state: Mutex::new(state),
@@ -70,6 +73,8 @@ impl Log {
             readers: Mutex::default(),
             arrived: Condvar::new(),
             room: Notify::new(),
+            #[cfg(test)]
+            fails: false.into(),
         })
     }
 
@@ -85,6 +90,7 @@ impl Log {
             budget,
             limit: u64::MAX,
             on_limit: OnLogLimit::Hold,
+            redo: Duration::ZERO,
             confirmed: start.lsn,
             end: Lsn(u64::MAX),
             relations: Arc::default(),

@@ -87,6 +87,18 @@ pub(super) fn recover(
         }
     }
     sync_folder(ledger.folder())?;
+    if *segments[0].begin() > Position::at(source.confirmed) {
+        // The slot sends all of it again, and what lies before it: a lane may stand there.
+        for held in &segments {
+            held.segment.discard();
+        }
+        drop(segments);
+        ledger.clear()?;
+        return Ok(Found {
+            made,
+            ..Found::default()
+        });
+    }
     let noted = known.iter().map(|relation| relation.version).collect();
     relations.restore(known);
     let bytes: u64 = segments.iter().map(|held| held.bytes).sum();

@@ -63,6 +63,7 @@ impl<'a> Opening<'a> {
             // Segments of 64 KiB.
             limit: 512 << 10,
             on_limit: OnLogLimit::Hold,
+            redo: Duration::ZERO,
             confirmed: Lsn(self.confirmed),
             end: Lsn(self.end),
             relations: self.relations,
@@ -124,7 +125,7 @@ fn names(folder: &Path, part: &str) -> usize {
 }
 
 /// Flips a bit in the middle of the file at `path`.
-fn damage(path: &Path, at: u64) {
+pub(super) fn damage(path: &Path, at: u64) {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -178,7 +179,11 @@ fn a_log_is_found_again_with_the_relations_it_refers_to_and_goes_on_where_it_end
     assert_eq!(log.frontier(), Some(end(201)));
     drop(log);
     // And once more.
-    let log = Opening::of(folder.path()).open();
+    let opening = Opening {
+        confirmed: end(201).lsn.0,
+        ..Opening::of(folder.path())
+    };
+    let log = opening.open();
     assert!(rest(&log, end(100)).unwrap().ends_with(&[199, 200, 201]));
     log.stored(B, end(201));
     assert_eq!(files(folder.path()), 0);
@@ -392,4 +397,26 @@ fn a_damaged_list_of_relations_makes_the_log_useless_and_a_torn_one_does_not() {
     damage(&path, 30);
     let log = Opening::of(folder.path()).open();
     assert_eq!((log.usage().disk, names(folder.path(), "aside-1")), (0, 1));
+}
+
+#[test]
+fn a_log_that_begins_behind_the_slot_is_read_again_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    left(folder.path(), 200);
+    let log = Opening::of(folder.path()).open();
+    log.join(B, end(150));
+    log.join(A, end(200));
+    assert!(log.reach() > end(50) && log.reach() <= end(150));
+    drop(log);
+    // No lane has shown yet where it stands: one may stand before that.
+    let log = Opening {
+        confirmed: end(50).lsn.0,
+        ..Opening::of(folder.path())
+    }
+    .open();
+    assert_eq!((log.reach(), log.tail()), (end(50), end(50)));
+    assert_eq!(
+        (files(folder.path()), names(folder.path(), "aside")),
+        (0, 0)
+    );
 }

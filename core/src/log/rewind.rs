@@ -15,8 +15,8 @@ impl State {
     /// where the slot has let go of that.
     pub(super) fn rewind(&mut self, wanted: &Position) -> bool {
         let is_on_disk = self.disk.begin().is_some_and(|(_, begin)| wanted >= begin);
-        if is_on_disk {
-            return self.rewind_to_disk();
+        if is_on_disk && self.rewind_to_disk() {
+            return true;
         }
         let start = Position::at(self.told);
         if *wanted < start {
@@ -25,6 +25,19 @@ impl State {
         self.disk.clear();
         self.begin_anew(self.next(), start);
         true
+    }
+
+    /// Where the source is to be read from.
+    pub(super) fn start(&mut self) -> Position {
+        let told = Position::at(self.told);
+        // Lanes that were further than a log that began anew have let the slot go past it meanwhile. What
+        // is missing then nobody needs; but a target that goes back must not be given what follows it.
+        if self.tail < told {
+            self.disk.clear();
+            self.begin_anew(self.next(), told);
+        }
+        self.is_outdated = false;
+        self.tail.clone()
     }
 
     /// Lets memory begin where the disk ends, if the slot still holds that.
@@ -59,9 +72,11 @@ impl State {
         self.memory = 0;
         self.first = number;
         let (before, first) = (self.epoch, self.disk.begin().map(|(first, _)| first));
+        let reach = self.disk.begin().map_or(&start, |(_, begin)| begin);
         self.epoch += 1;
         for lane in self.lanes.values_mut() {
-            lane.is_cut_off = false;
+            // The slot has to keep what one needs that stands before that, until it comes.
+            lane.is_cut_off &= lane.stored < *reach;
             let stays = |first| (first..=number).contains(&lane.read.number);
             if lane.read.epoch == before && first.is_some_and(stays) {
                 lane.read.epoch = self.epoch;

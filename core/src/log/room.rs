@@ -46,6 +46,8 @@ pub(super) struct Quota {
     /// Bytes of segment files.
     pub(super) limit: u64,
     pub(super) on_limit: OnLogLimit,
+    /// How long a segment stays that every lane has dealt with.
+    pub(super) redo: Duration,
     /// Why nothing was written last, since when.
     pub(super) fault: Option<(String, SystemTime)>,
     /// When the disk is to be tried again.
@@ -57,10 +59,11 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    pub(super) fn new(limit: u64, on_limit: OnLogLimit) -> Self {
+    pub(super) fn new(limit: u64, on_limit: OnLogLimit, redo: Duration) -> Self {
         Self {
             limit,
             on_limit,
+            redo,
             fault: None,
             rests_until: None,
             said: None,
@@ -79,6 +82,12 @@ impl Quota {
             tracing::warn!("{why}; what targets lack that lag stays in the source's WAL");
         }
         self.rests_until = Some(now + DISK_RESTS);
+    }
+
+    /// The disk may be tried again at once.
+    #[cfg(test)]
+    pub(super) fn retry(&mut self) {
+        self.rests_until = None;
     }
 
     /// Whether the disk may be tried.
@@ -106,6 +115,10 @@ impl State {
             }
             if !self.is_starving() {
                 return Room::None;
+            }
+            // What is kept for a target that may lose its last moments must not hold up the others.
+            if self.has_hole() && self.disk.is_done() {
+                self.disk.clear();
             }
             if self.quota.is_open(now) && !self.has_hole() {
                 return Room::Spill;
@@ -248,6 +261,9 @@ impl State {
                     bare: None,
                 });
             }
+            if self.disk.let_go_of_done() {
+                continue;
+            }
             if self.quota.on_limit == OnLogLimit::Hold || !self.give_up() {
                 let why = format!(
                     "log of the source is as large as `log_limit` allows ({} MiB)",
@@ -286,10 +302,16 @@ impl State {
             return false;
         };
         let end = end.clone();
+        let begin = self.disk.begin();
+        let begin = begin.map(|(first, begin)| (first, begin.clone()));
+        let epoch = self.epoch;
         let Some(lead) = holders(&self.lanes).map(Lane::needs_from).max().cloned() else {
             return false;
         };
-        let lags = |lane: &Lane| lane.stored < end && *lane.needs_from() < lead;
+        let lags = |lane: &Lane| {
+            let is_behind = lane.stored < end && *lane.needs_from() < lead;
+            is_behind && lane.is_served(begin.as_ref(), epoch)
+        };
         let lagging = self.lanes.values_mut();
         let lagging = lagging.filter(|lane| !lane.is_given_up && lags(lane));
         let Some(last) = lagging.min_by(|a, b| a.stored.cmp(&b.stored)) else {

@@ -86,9 +86,12 @@ pub(super) struct Scribe {
     current: Option<Current>,
     /// Number of the last file that was made.
     made: u64,
-    most: u64,
+    pub(super) most: u64,
     unsynced: Unsynced,
     scratch: Vec<u8>,
+    /// Whether the disk takes nothing.
+    #[cfg(test)]
+    pub(super) is_full: bool,
 }
 
 impl Scribe {
@@ -108,6 +111,8 @@ impl Scribe {
             most,
             unsynced: Unsynced::default(),
             scratch: Vec::new(),
+            #[cfg(test)]
+            is_full: false,
         }
     }
 
@@ -183,6 +188,10 @@ impl Scribe {
         number: u64,
         begin: &Position,
     ) -> io::Result<(Arc<Segment>, bool)> {
+        #[cfg(test)]
+        if self.is_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let current = match self.unfinished() {
             Some(current) => (current, false),
             None => (self.open(number, begin)?, true),

@@ -7,6 +7,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use fs_err::File;
@@ -91,6 +92,8 @@ pub(super) struct Held {
     pub(super) bytes: u64,
     /// From where it can be read: its beginning, and places a part of a MiB apart.
     pub(super) marks: Vec<Mark>,
+    /// Since when nobody needs it.
+    pub(super) done_since: Option<Instant>,
 }
 
 impl Held {
@@ -106,6 +109,7 @@ impl Held {
             end: begin,
             bytes: FILE_HEADER,
             marks: vec![mark],
+            done_since: None,
         }
     }
 

@@ -15,10 +15,10 @@ use super::{LaneId, Log, LogError, LogId, LogSetup, Next, tests::files};
 use crate::config::OnLogLimit;
 
 /// Numbers that are the same in every run (SplitMix64).
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -27,10 +27,10 @@ impl Random {
 }
 
 /// Commit LSN and ordinal of a change.
-type Seen = (u64, u64);
+pub(super) type Seen = (u64, u64);
 
 /// Arenas of some transactions, of which every sixth is far larger than one arena.
-fn stream(random: &mut Random) -> (Vec<Arena>, Vec<Seen>, Position) {
+pub(super) fn stream(random: &mut Random) -> (Vec<Arena>, Vec<Seen>, Position) {
     let (mut arenas, mut all) = (Vec::new(), Vec::new());
     let mut builder = ArenaBuilder::default();
     let mut last = Position::default();
@@ -171,6 +171,7 @@ fn every_lane_sees_everything_in_order_whatever_happens_to_it_and_to_the_others(
             budget: budget as u64,
             limit,
             on_limit: OnLogLimit::Hold,
+            redo: Duration::ZERO,
             confirmed: Lsn(0),
             end: Lsn(u64::MAX),
             relations: Arc::default(),

@@ -21,6 +21,7 @@ use super::{
     disk::{Disk, Place},
     lanes::{Lane, holders},
     room::Quota,
+    segment::Held,
     store::LaneId,
 };
 
@@ -129,22 +130,25 @@ impl State {
         self.first + covered as u64
     }
 
-    /// Where a lane reads that stands at `position`.
-    fn cursor_at(&self, position: &Position) -> Cursor {
+    /// Where a lane reads that stands at `position`; none where the log doesn't reach that.
+    fn cursor_at(&self, position: &Position) -> Option<Cursor> {
+        if position < self.reach() {
+            return None;
+        }
         let number = match self.disk.end() {
             Some((next, _)) if *position < self.begin => {
                 self.disk.number_at(position).unwrap_or(next)
             }
             _ => self.number_in_memory(position),
         };
-        Cursor {
+        Some(Cursor {
             epoch: self.epoch,
             number,
-        }
+        })
     }
 
     pub(super) fn join(&mut self, id: LaneId, stored: Position, now: Instant) -> Cursor {
-        let read = self.cursor_at(&stored);
+        let read = self.cursor_at(&stored).unwrap_or(Cursor::NOWHERE);
         let mut lane = Lane::new(stored, read, now);
         lane.is_cut_off = lane.stored < self.begin && self.has_hole();
         if let Some(before) = self.lanes.get(&id) {
@@ -158,9 +162,10 @@ impl State {
     }
 
     /// Adds a lane that needs nothing of what was read so far. Where the source was read into a
-    /// transaction, it begins before that.
+    /// transaction, it begins before that; where it is read again, behind what the slot was told, which
+    /// does not come again.
     pub(super) fn join_at_tail(&mut self, id: LaneId, now: Instant) -> Position {
-        let position = Position::at(self.tail.lsn);
+        let position = Position::at(self.tail.lsn.max(self.told));
         self.join(id, position.clone(), now);
         position
     }
@@ -211,14 +216,16 @@ impl State {
         }
     }
 
-    /// Lets go of what `id` has stored now that it has read it, too.
-    fn has_read(&mut self, id: LaneId, number: u64) {
+    /// Notes that `id` has what lies at `cursor`, unless the log was rewound meanwhile. Not before:
+    /// where reading fails, or comes too late, it is to read that again.
+    pub(super) fn has_read(&mut self, id: LaneId, cursor: Cursor) {
         let epoch = self.epoch;
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            let next = Cursor { epoch, number }.next();
+        if let Some(lane) = self.lanes.get_mut(&id)
+            && cursor.epoch == epoch
+        {
             lane.read = match lane.read.epoch == epoch {
-                true => lane.read.max(next),
-                false => next,
+                true => lane.read.max(cursor.next()),
+                false => cursor.next(),
             };
         }
     }
@@ -240,6 +247,16 @@ impl State {
             .map(|lane| self.disk.covers(&lane.stored))
             .min()
             .cloned()
+    }
+
+    /// Notes that the slot is told to forget what lies before `told`.
+    pub(super) fn tell(&mut self, told: Lsn) {
+        self.told = self.told.max(told);
+        let is_behind = |(_, end): (u64, &Position)| *end < Position::at(told);
+        // From there on nobody can read on.
+        if self.has_hole() && self.disk.end().is_some_and(is_behind) {
+            self.disk.clear();
+        }
     }
 
     pub(super) fn advance(&mut self, end_lsn: Lsn) {
@@ -268,11 +285,10 @@ impl State {
                 return Some(Read::End { is_woken });
             };
             let arena = entry.arena.clone();
-            self.has_read(id, number);
+            self.has_read(id, cursor);
             return Some(Read::Memory(arena));
         }
         if let Some(place) = self.disk.place(number) {
-            self.has_read(id, number);
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.is_on_disk = true;
             }
@@ -303,7 +319,13 @@ impl State {
             return Read::Rewound(lane.read);
         }
         let stored = lane.stored.clone();
-        let cursor = self.cursor_at(&stored);
+        let mut cursor = self.cursor_at(&stored);
+        if cursor.is_none() && self.rewind(&stored) {
+            cursor = self.cursor_at(&stored);
+        }
+        let Some(cursor) = cursor else {
+            return Read::Gone;
+        };
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.read = cursor;
         }
@@ -326,13 +348,28 @@ impl State {
         self.release();
     }
 
-    /// Lets go of the entries that every lane has stored. One that a lane has still to read stays
-    /// even then, so no cursor is ever left behind.
+    /// Lets go of the segments that nobody has needed for `redo` as of `now`.
+    pub(super) fn release_disk(&mut self, now: Instant) {
+        let Some((first, begin)) = self.disk.begin() else {
+            return;
+        };
+        let (begin, epoch) = ((first, begin.clone()), self.epoch);
+        let lanes = &self.lanes;
+        let is_needed = |held: &Held| {
+            let last = held.next.saturating_sub(1);
+            let mut served = holders(lanes).filter(|lane| lane.is_served(Some(&begin), epoch));
+            served.any(|lane| !lane.is_done(last, &held.end, epoch))
+        };
+        self.disk.release(is_needed, (now, self.quota.redo));
+    }
+
+    /// Lets go of the entries that every lane has stored, on disk a while later. One that a lane has still
+    /// to read stays even then, so no cursor is ever left behind.
     pub(super) fn release(&mut self) {
-        let (lanes, epoch) = (&self.lanes, self.epoch);
-        self.disk.release(|held| {
-            holders(lanes).any(|lane| !lane.is_done(held.next.saturating_sub(1), &held.end, epoch))
-        });
+        if !self.disk.is_empty() {
+            self.release_disk(Instant::now());
+        }
+        let epoch = self.epoch;
         while let Some(entry) = self.entries.front() {
             let is_done =
                 |lane: &Lane| lane.is_cut_off || lane.is_done(self.first, &entry.end, epoch);

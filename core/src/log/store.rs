@@ -57,6 +57,9 @@ pub struct Log {
     pub(super) arrived: Condvar,
     /// The source's reader waits here for room.
     pub(super) room: Notify,
+    /// Whether the next read of a file fails in passing.
+    #[cfg(test)]
+    pub(super) fails: std::sync::atomic::AtomicBool,
 }
 
 impl Log {
@@ -67,7 +70,7 @@ impl Log {
     }
 
     /// Changes the state; files that nobody needs then are removed without the lock.
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
         let garbage = state.disk.take_garbage();
@@ -141,9 +144,7 @@ impl Log {
 
     /// Where the source is to be read from. What was read before and not appended is forgotten.
     pub fn begin(&self) -> Position {
-        let mut state = self.lock();
-        state.is_outdated = false;
-        state.tail.clone()
+        self.change(State::start)
     }
 
     /// Lets the log begin further back than it [reaches](Self::reach), so that a lane whose target
@@ -169,7 +170,11 @@ impl Log {
     pub fn release(&self, decide: impl FnOnce(Option<Position>) -> Option<Lsn>) -> Option<Lsn> {
         let mut state = self.lock();
         let told = decide(state.frontier());
-        state.told = state.told.max(told.unwrap_or_default());
+        state.tell(told.unwrap_or_default());
+        // Before the slot is told: the next start must not find segments that it can't go on from.
+        let garbage = state.disk.take_garbage();
+        drop(state);
+        drop(garbage);
         told
     }
 
@@ -270,6 +275,7 @@ impl Log {
                     drop(state);
                     match self.read(lane, &place) {
                         Ok(arena) => {
+                            self.lock().has_read(lane, cursor);
                             self.room.notify_one();
                             return Ok(Next::Arena(arena));
                         }
@@ -302,6 +308,11 @@ impl Log {
 
     /// Reads what lies at `place`.
     fn read(&self, lane: LaneId, place: &Place) -> io::Result<Arena> {
+        #[cfg(test)]
+        if self.fails.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            let error = rustix::io::Errno::MFILE.raw_os_error();
+            return Err(io::Error::from_raw_os_error(error));
+        }
         let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let open = lock().remove(&lane);
         let open = open.filter(|open| open.leads_to(&place.segment, place.number, &place.mark));
