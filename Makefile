@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters verify-million simulate build install
+.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters verify-million large lagging simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -53,6 +53,15 @@ torture-masters: install ## kill engine and masters at random under load, for a 
 verify-million: install ## find and repair one row in a million under load
 	cargo build --release --workspace
 	cargo test --release -p tahr-tests --test main -- --nocapture --ignored verify::million
+
+large: install ## copy ten million rows of one transaction, or ROWS, within 256 MiB
+	scripts/mongod.sh
+	cargo build --release --workspace
+	TAHR_LARGE_ROWS=$(or $(ROWS),10000000) cargo test --release -p tahr-tests --test main -- --nocapture --test-threads 1 bounded_memory
+
+lagging: install ## stop one of four targets under load, for a minute or SECONDS
+	cargo build --release --workspace
+	TAHR_LAGGING_SECONDS=$(or $(SECONDS),60) cargo test --release -p tahr-tests --test main -- --nocapture --test-threads 1 stopped_target
 
 simulate: ## run a million histories of several sources, or COUNT from SEED on, of one STRATEGY
 	cargo run --release -p tahr --example simulate -- $(or $(COUNT),1000000) $(or $(SEED),0) $(STRATEGY)

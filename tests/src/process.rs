@@ -75,6 +75,14 @@ impl ProcessId {
             .is_some_and(|(state, started)| started == self.started && state != 'Z' && state != 'X')
     }
 
+    /// The most memory that it held so far, in bytes; 0 if it is gone.
+    pub fn peak_memory(self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.unwrap_or(0) << 10
+    }
+
     /// Sends a signal, to this very process or to none.
     pub fn signal(self, signal: Signal) {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {

@@ -153,3 +153,33 @@ async fn a_clean_stop_inside_a_large_transaction_stores_none_of_it() {
     one.batches();
     running.terminate().assert_success();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_is_larger_than_log_limit_arrives_and_is_played_again_from_the_slot() {
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
+    let (one, two) = (Scripted::new(), Scripted::new());
+    let config = sync(database.url(), &[("one", &one), ("two", &two)], "")
+        .replace("redo =", "log_limit = \"2MiB\"\nredo =");
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(config)
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    engine.await_lane("two", State::Streaming).await;
+    one.script("write transient part=last times=1");
+    let rows = format!("SELECT g, repeat('x', 60) FROM generate_series(1, {ROWS}) g");
+    database.execute(&format!("INSERT INTO t {rows}")).await;
+    database.execute("INSERT INTO t VALUES (0, 'after')").await;
+    for target in [&one, &two] {
+        eventually(SOON, "all is stored", async || {
+            target.holds(&database, "t", &["id"]).await
+        })
+        .await;
+        target.batches();
+    }
+    running.terminate().assert_success();
+}

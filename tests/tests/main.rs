@@ -2,6 +2,7 @@
 
 mod accepted_batches;
 mod bare_advance;
+mod bounded_memory;
 mod broken_streams;
 mod check_names_all_faults;
 mod columns;
@@ -48,6 +49,7 @@ mod slots;
 mod snapshot;
 mod sources_side_by_side;
 mod starts_and_ends;
+mod stopped_target;
 mod the_past_is_told;
 mod timelines;
 mod truncates;

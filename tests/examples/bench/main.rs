@@ -95,7 +95,7 @@ async fn backlog(source: &Postgres) {
         );
         let lane = stored.await;
         let taken = start.elapsed();
-        let memory = peak_memory(running.process().pid());
+        let memory = running.process().peak_memory() >> 20;
         running.terminate().assert_success();
         // The first reader finds colder caches than the second: the better of both counts.
         let raw = before.min(receive(&database, &slots[1], &publication, &end));
@@ -184,15 +184,6 @@ fn find(program: &str) -> PathBuf {
         .collect();
     folders.sort();
     folders.pop().unwrap_or_else(|| program.into())
-}
-
-/// The most memory that a process held so far, in MiB.
-fn peak_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    peak.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
-        .unwrap_or(0)
-        / 1024
 }
 
 fn rate(taken: Duration) -> f64 {
