@@ -147,6 +147,10 @@ impl Url {
                     config::SslMode::Require
                 }
             });
+        if self.keepalives.enabled {
+            // They rest while a question is under way; then this tells that nobody hears it.
+            config.tcp_user_timeout(self.silence());
+        }
         if let Some(password) = &self.password {
             config.password(password);
         }

@@ -134,6 +134,23 @@ impl Url {
         self.connect_timeout
     }
 
+    /// How long a server that is connected to may be silent when it is asked something: as long as TCP
+    /// keepalives take to tell that it is gone, a minute unless the URL says otherwise; a day where it
+    /// switches them off.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        let Keepalives {
+            enabled,
+            idle,
+            interval,
+            count,
+        } = self.keepalives;
+        match enabled {
+            true => idle + interval * count,
+            false => Duration::from_secs(24 * 3600),
+        }
+    }
+
     /// The URL for logs and messages: user, host, port and database, no password.
     #[must_use]
     pub fn redacted(&self) -> String {

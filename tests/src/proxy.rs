@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -41,8 +41,10 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy on a free port, passing everything on to `target`.
     pub async fn start(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
+        let socket = narrow().expect("a socket of the proxy");
+        let bound = socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = bound
+            .and_then(|()| socket.listen(1024))
             .expect("bind the proxy's port");
         let address = listener.local_addr().expect("the proxy's address");
         let state = Arc::new(watch::Sender::new(State {
@@ -124,6 +126,14 @@ impl Drop for Proxy {
     }
 }
 
+/// A socket that holds little, so that what is cut off is not there already.
+fn narrow() -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(64 * 1024)?;
+    socket.set_send_buffer_size(64 * 1024)?;
+    Ok(socket)
+}
+
 /// One connection, until either side closes it or it is cut.
 async fn serve(
     client: TcpStream,
@@ -132,7 +142,8 @@ async fn serve(
     generation: u64,
     alteration: Alteration,
 ) {
-    let Ok(server) = TcpStream::connect(target).await else {
+    let Ok(socket) = narrow() else { return };
+    let Ok(server) = socket.connect(target).await else {
         return;
     };
     let _unsupported = (client.set_nodelay(true), server.set_nodelay(true));

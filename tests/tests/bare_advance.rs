@@ -39,9 +39,16 @@ async fn unrelated_wal_moves_checkpoint_and_slot_so_that_a_kill_costs_nothing() 
     let running = engine.start();
     engine.await_lane("one", State::Streaming).await;
     let before = wal_end(&database).await;
-    database
-        .execute("INSERT INTO other.big SELECT repeat('x', 1000) FROM generate_series(1, 25000)")
-        .await;
+    // Of tables that nobody wants, and of another database.
+    let beside = Postgres::shared().database().await;
+    beside.execute("CREATE TABLE big (v text)").await;
+    for (database, table) in [(&database, "other.big"), (&beside, "big")] {
+        database
+            .execute(&format!(
+                "INSERT INTO {table} SELECT repeat('x', 1000) FROM generate_series(1, 12500)"
+            ))
+            .await;
+    }
     eventually(SOON, "the checkpoint moves", async || {
         match one.position() {
             Some(position) if position.lsn.bytes_since(before) > 16 << 20 => Ok(()),

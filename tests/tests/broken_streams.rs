@@ -16,6 +16,33 @@ async fn table(server: &Postgres) -> Database {
     database
 }
 
+/// As short as it can be: a source that is silent for two seconds is out of reach.
+const IMPATIENT: &str = "?keepalives_idle=1&keepalives_interval=1&keepalives_count=1";
+
+/// Ends the walsender of the database's slot.
+fn terminate(database: &Database) -> String {
+    format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots \
+         WHERE database = '{}' AND active_pid IS NOT NULL",
+        database.name()
+    )
+}
+
+/// How many calls begin so.
+fn count(one: &Scripted, start: &str) -> usize {
+    let calls = one.calls();
+    calls.iter().filter(|call| call.starts_with(start)).count()
+}
+
+/// Waits until there are more such calls than `before`.
+async fn called_again(one: &Scripted, start: &str, before: usize) {
+    eventually(SOON, format!("{start} again"), async || {
+        let calls = count(one, start);
+        (calls > before).then_some(()).ok_or(format!("{calls}"))
+    })
+    .await;
+}
+
 /// What the running engine says is wrong with its source.
 fn fault(engine: &Engine) -> Result<String, String> {
     let source = engine.report()?.sources.pop().ok_or("no source")?;
@@ -34,11 +61,7 @@ async fn a_terminated_walsender_loses_and_repeats_nothing() {
         .build();
     let running = engine.start();
     engine.await_lane("one", State::Streaming).await;
-    let terminate = format!(
-        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots \
-         WHERE database = '{}' AND active_pid IS NOT NULL",
-        database.name()
-    );
+    let terminate = terminate(&database);
     let mut terminated = 0;
     for round in 0..6 {
         database
@@ -239,5 +262,164 @@ async fn a_new_stream_tells_the_slot_nothing_that_is_only_read() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(database.value(&of("confirmed_flush_lsn")).await, before);
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_breaks_inside_a_large_transaction_stores_it_once() {
+    let mut server = Postgres::own(None, &[("wal_sender_timeout", "2s")]);
+    let database = table(&server).await;
+    let proxy = Proxy::start(server.address()).await;
+    let one = Scripted::new();
+    let url = database.url_through(&proxy) + IMPATIENT;
+    let engine = Engine::builder()
+        .setting("memory = \"1MiB\"")
+        .config(sync(&url, &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    let mut broken = running
+        .stderr()
+        .matches("stream of the source broke")
+        .count();
+    for how in ["cut", "terminated", "restarted", "silent"] {
+        let held = count(&one, "write held");
+        let before = one.position();
+        one.script("write hold part=middle");
+        database
+            .execute("INSERT INTO t (v) SELECT repeat('x', 600) FROM generate_series(1, 15000)")
+            .await;
+        called_again(&one, "write held", held).await;
+        // The rest is on its way: there is no room for it in memory.
+        match how {
+            "cut" => proxy.cut(),
+            "terminated" => {
+                // A target that takes its time is no reason for the server to give up.
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                let log = running.stderr();
+                assert_eq!(
+                    log.matches("stream of the source broke").count(),
+                    broken,
+                    "{log}"
+                );
+                assert_eq!(database.query(&terminate(&database)).await.len(), 1);
+            }
+            "restarted" => {
+                let stopping = std::time::Instant::now();
+                server.restart();
+                let took = stopping.elapsed();
+                assert!(
+                    took < Duration::from_secs(15),
+                    "the source took {took:?} to stop"
+                );
+            }
+            _ => proxy.hold(),
+        }
+        one.script("");
+        eventually(SOON, format!("it is noticed: {how}"), async || {
+            let log = running.stderr();
+            let count = log.matches("stream of the source broke").count();
+            (count > broken).then_some(()).ok_or(log)
+        })
+        .await;
+        if how == "silent" {
+            let fault = fault(&engine).expect("what is wrong");
+            assert!(
+                fault.contains("has not answered for 2 s") || fault.contains("no answer"),
+                "{fault}"
+            );
+            proxy.resume();
+        }
+        eventually(SOON, format!("it is stored: {how}"), async || {
+            let now = one.position();
+            (now > before).then_some(()).ok_or(format!("{now:?}"))
+        })
+        .await;
+        broken = running
+            .stderr()
+            .matches("stream of the source broke")
+            .count();
+    }
+    one.holds(&database, "t", &["id"])
+        .await
+        .expect("one holds all");
+    one.batches();
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_source_is_noticed_and_keeps_nobody_from_stopping() {
+    let server = Postgres::shared();
+    let database = table(&server).await;
+    let proxy = Proxy::start(server.address()).await;
+    let one = Scripted::new();
+    let url = database.url_through(&proxy) + IMPATIENT;
+    let engine = Engine::builder()
+        .config(sync(&url, &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    proxy.hold();
+    database.execute("INSERT INTO t (v) VALUES ('a')").await;
+    eventually(SOON, "the fault is shown", async || fault(&engine)).await;
+    proxy.cut();
+    proxy.resume();
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    proxy.hold();
+    let stopping = std::time::Instant::now();
+    running.terminate().assert_success();
+    let took = stopping.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?} to stop");
+    database.execute("INSERT INTO t (v) VALUES ('b')").await;
+    proxy.cut();
+    proxy.resume();
+    let running = engine.start();
+    eventually(SOON, "one holds it", async || {
+        one.holds(&database, "t", COLUMNS).await
+    })
+    .await;
+    one.batches();
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_others_have_locked_holds_up_nothing() {
+    let server = Postgres::shared();
+    let database = table(&server).await;
+    database
+        .execute(
+            "CREATE TABLE u (id serial PRIMARY KEY, v text) PARTITION BY RANGE (id);
+                  CREATE TABLE u1 PARTITION OF u DEFAULT",
+        )
+        .await;
+    let proxy = Proxy::start(server.address()).await;
+    let one = Scripted::new();
+    let engine = Engine::builder()
+        .config(sync(&database.url_through(&proxy), &[("one", &one)], ""))
+        .build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    proxy.refuse();
+    database
+        .execute("INSERT INTO t (v) VALUES ('a'); INSERT INTO u (v) VALUES ('a')")
+        .await;
+    let owner = database.connect().await;
+    owner
+        .batch_execute("BEGIN; LOCK TABLE t, u IN ACCESS EXCLUSIVE MODE")
+        .await
+        .expect("lock the tables");
+    // What the stream tells of them on a new connection is completed from the catalog.
+    proxy.resume();
+    for table in ["public.t", "public.u"] {
+        eventually(SOON, format!("one holds the row of {table}"), async || {
+            let rows = one.rows(table, COLUMNS).len();
+            (rows == 1).then_some(()).ok_or_else(|| running.stderr())
+        })
+        .await;
+    }
+    owner.batch_execute("ROLLBACK").await.expect("unlock");
     running.terminate().assert_success();
 }

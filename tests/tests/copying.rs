@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tahr_tests::{Postgres, Random, eventually};
+use tahr::lane::State;
+use tahr_tests::{Engine, Postgres, Proxy, Random, Scripted, eventually, sync};
 
 use crate::scene::{PATIENCE, Site, clean};
 
@@ -135,6 +137,99 @@ async fn after_a_crash_finished_tables_stay_and_the_others_begin_again() {
     let give = format!("INSERT INTO {finished} VALUES (2000, 'v2000')");
     site.postgres.execute(&give).await;
     site.settle(&running, &source).await;
+    running.terminate().assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_breaks_off_in_the_middle_of_a_table_is_asked_for_it_again() {
+    let mut server = Postgres::own(None, &[]);
+    let source = server.database().await;
+    // More than lies between the two ends of a connection.
+    source
+        .execute(
+            "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'a');
+             CREATE TABLE b (id int PRIMARY KEY, v text);
+             INSERT INTO b SELECT g, repeat('x', 4000) FROM generate_series(1, 5000) g",
+        )
+        .await;
+    let proxy = Proxy::start(server.address()).await;
+    let one = Scripted::new();
+    let url =
+        source.url_through(&proxy) + "?keepalives_idle=1&keepalives_interval=1&keepalives_count=1";
+    let engine = Engine::builder()
+        .config(sync(&url, &[("one", &one)], ""))
+        .build();
+    let held = |call: &str| {
+        let calls = one.calls();
+        calls
+            .iter()
+            .filter(|has| **has == format!("{call} held"))
+            .count()
+    };
+    one.script("load hold table=public.b");
+    let running = engine.start();
+    for (round, how) in ["cut", "terminated", "restarted", "silent"]
+        .into_iter()
+        .enumerate()
+    {
+        eventually(PATIENCE, "a load is held", async || {
+            (held("load") > round)
+                .then_some(())
+                .ok_or_else(|| running.stderr())
+        })
+        .await;
+        source
+            .execute(&format!(
+                "INSERT INTO a VALUES ({0}, 'new'); INSERT INTO b VALUES (-{0}, 'new')",
+                10 + round
+            ))
+            .await;
+        match how {
+            "cut" => proxy.cut(),
+            "terminated" => {
+                let copies = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                              WHERE datname = current_database() AND query LIKE 'COPY%'";
+                assert!(!source.query(copies).await.is_empty());
+            }
+            "restarted" => server.restart(),
+            _ => proxy.hold(),
+        }
+        // Held again where the next attempt begins.
+        let begun = held("checkpoint");
+        one.script("checkpoint hold");
+        eventually(
+            PATIENCE,
+            format!("the lane tries again: {how}"),
+            async || {
+                (held("checkpoint") > begun)
+                    .then_some(())
+                    .ok_or_else(|| running.stderr())
+            },
+        )
+        .await;
+        if how == "silent" {
+            proxy.cut();
+            proxy.resume();
+        }
+        one.script(if how == "silent" {
+            ""
+        } else {
+            "load hold table=public.b"
+        });
+    }
+    engine.await_lane("one", State::Streaming).await;
+    eventually(Duration::from_secs(60), "all rows are there", async || {
+        one.holds(&source, "a", &["id", "v"]).await?;
+        one.holds(&source, "b", &["id"]).await
+    })
+    .await;
+    let calls = one.calls();
+    let begun = |table: &str| {
+        let start = format!("begin_load public.{table}");
+        calls.iter().filter(|call| call.starts_with(&start)).count()
+    };
+    assert_eq!((begun("a"), begun("b")), (1, 5));
+    one.batches();
     running.terminate().assert_success();
 }
 

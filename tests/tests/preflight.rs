@@ -171,3 +171,53 @@ async fn a_publication_of_a_dba_must_carry_every_row_of_every_table() {
     let report = look(database.url(), Some("dba")).await;
     assert!(report.is_usable(), "{:?}", texts(&report));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_wal_does_not_bring_is_refused_or_left_out_by_name() {
+    // The newest of the versions refuses an update of a full identity with a computed column.
+    let version = Postgres::versions().into_iter().max();
+    let server = Postgres::own(version, &[]);
+    let database = server.database().await;
+    database
+        .execute(
+            "CREATE TABLE fine (id int PRIMARY KEY); CREATE MATERIALIZED VIEW seen AS SELECT 1 AS id;
+             CREATE FOREIGN DATA WRAPPER elsewhere; CREATE SERVER far FOREIGN DATA WRAPPER elsewhere;
+             CREATE FOREIGN TABLE abroad (id int) SERVER far;
+             CREATE TABLE parts (id int) PARTITION BY RANGE (id);
+             CREATE FOREIGN TABLE outpost PARTITION OF parts FOR VALUES FROM (0) TO (9) SERVER far;
+             CREATE TABLE whole (id int, twice int GENERATED ALWAYS AS (id * 2) STORED);
+             ALTER TABLE whole REPLICA IDENTITY FULL;
+             CREATE TABLE made (id int, up int NOT NULL GENERATED ALWAYS AS (id + 1) STORED);
+             CREATE UNIQUE INDEX made_up ON made (up);
+             ALTER TABLE made REPLICA IDENTITY USING INDEX made_up;
+             CREATE TABLE split (id int PRIMARY KEY) PARTITION BY RANGE (id);
+             CREATE TABLE leaf PARTITION OF split DEFAULT; CREATE PUBLICATION dba FOR ALL TABLES",
+        )
+        .await;
+    let report = look(database.url(), None).await;
+    let whole = "table public.whole has a computed column in its replica identity";
+    for (expected, is_due) in [
+        ("materialized view public.seen is not replicated", true),
+        ("table public.abroad is a foreign table", true),
+        (
+            "table public.parts has partitions that are foreign tables: outpost",
+            true,
+        ),
+        (
+            "table public.made has a computed column in its replica identity",
+            true,
+        ),
+        (whole, version >= Some(18)),
+        ("table public.fine", false),
+    ] {
+        assert_eq!(
+            has(&report, expected),
+            is_due,
+            "{expected}: {:?}",
+            texts(&report)
+        );
+    }
+    let report = look(database.url(), Some("dba")).await;
+    let says = "publication dba publishes partitions under their own names";
+    assert!(has(&report, says), "{:?}", texts(&report));
+}

@@ -110,3 +110,46 @@ async fn a_column_added_inside_a_large_transaction_starts_it_over_and_loses_noth
     one.batches();
     running.terminate().assert_success();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shapes_that_the_source_sends_again_after_a_kill_do_not_come_back() {
+    let one = Scripted::new();
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (0, 'copied')")
+        .await;
+    // The slot is told nothing: all comes again.
+    let config = sync(database.url(), &[("one", &one)], "").replace("\"200ms\"", "\"1h\"");
+    let engine = Engine::builder().config(config).build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    database
+        .execute("INSERT INTO t VALUES (1, 'a'); ALTER TABLE t ADD more int; INSERT INTO t VALUES (2, 'b', 2)")
+        .await;
+    database
+        .execute("ALTER TABLE t DROP v; INSERT INTO t VALUES (3, 3); ALTER TABLE t ADD last text; INSERT INTO t VALUES (4, 4, 'd')")
+        .await;
+    let all = ["id", "more", "last"];
+    eventually(SOON, "one holds all", async || {
+        one.holds(&database, "t", &all).await
+    })
+    .await;
+    running.kill9();
+    let from = one.calls().len();
+    let running = engine.start();
+    database
+        .execute("INSERT INTO t VALUES (5, 5, 'e'); UPDATE t SET last = 'x' WHERE id < 3")
+        .await;
+    eventually(SOON, "one holds all", async || {
+        one.holds(&database, "t", &all).await
+    })
+    .await;
+    let calls = one.calls();
+    let prepared: Vec<_> = calls[from..]
+        .iter()
+        .filter(|call| call.starts_with("prepare") || call.starts_with("begin_load"))
+        .collect();
+    assert_eq!(prepared, ["prepare public.t columns=id,more,last"]);
+    one.batches();
+    running.terminate().assert_success();
+}

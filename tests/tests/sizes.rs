@@ -1,6 +1,11 @@
 //! Much of everything: rows, tables, columns, bytes, and nothing at all.
 
-use crate::scene::Scene;
+use std::time::Duration;
+
+use tahr::lane::State;
+use tahr_tests::{Engine, Postgres, Scripted, eventually, sync};
+
+use crate::scene::{PATIENCE, Scene};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_ten_megabytes_arrives() {
@@ -122,4 +127,45 @@ async fn a_table_of_a_thousand_columns_arrives() {
         ))
         .await;
     scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_above_the_limit_ends_the_stream_before_it_until_the_limit_is_raised() {
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
+    let one = Scripted::new();
+    let config = sync(database.url(), &[("one", &one)], "");
+    let limit = |bytes: &str| config.replace("redo =", &format!("max_row_bytes = {bytes}\nredo ="));
+    let engine = Engine::builder().config(limit("1000000")).build();
+    let running = engine.start();
+    engine.await_lane("one", State::Streaming).await;
+    database.execute("INSERT INTO t VALUES (1, 'before')").await;
+    eventually(PATIENCE, "the row before it is stored", async || {
+        one.holds(&database, "t", &["id", "v"]).await
+    })
+    .await;
+    database
+        .execute("INSERT INTO t VALUES (2, repeat('x', 1500000)), (3, 'after')")
+        .await;
+    let ended = running.wait_exit(Duration::from_secs(30));
+    ended.assert_code(3);
+    let says = "above max_row_bytes, which is 1000000";
+    assert!(ended.stderr.contains(says), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("set max_row_bytes = 2097152"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(one.rows("public.t", &["id"]).len(), 1);
+    let raised = engine.config().replace("= 1000000", "= 2097152");
+    engine.write_config(&raised);
+    let running = engine.start();
+    eventually(PATIENCE, "all is stored", async || {
+        one.holds(&database, "t", &["id", "v"]).await
+    })
+    .await;
+    one.batches();
+    running.terminate().assert_success();
 }

@@ -183,3 +183,41 @@ async fn how_long_it_lasts_is_shown_and_one_that_is_lost_is_explained_and_mended
     holds(&one, &database, &engine).await;
     running.terminate().assert_success();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_idle_for_too_long_is_explained_and_mended() {
+    if !Postgres::versions().contains(&18) {
+        return;
+    }
+    let server = Postgres::own(Some(18), &[("idle_replication_slot_timeout", "1s")]);
+    let database = table(&server).await;
+    let one = Scripted::new();
+    let (_proxy, engine, running) = streaming(&server, &database, &one, "").await;
+    running.terminate().assert_success();
+    let name = format!("tahr_{}_src", engine.name());
+    eventually(SOON, "the slot is invalidated", async || {
+        database.execute("CHECKPOINT").await;
+        let sql = format!(
+            "SELECT coalesce(invalidation_reason, '') FROM pg_replication_slots WHERE slot_name = '{name}'"
+        );
+        let reason = database.value(&sql).await;
+        (reason == "idle_timeout").then_some(()).ok_or(reason)
+    })
+    .await;
+    database.execute("INSERT INTO t (v) VALUES ('lost')").await;
+    let refused = engine.tahr(&["run", "--once"]);
+    refused.assert_code(3);
+    assert!(
+        refused.stderr.contains("is invalidated (idle_timeout)"),
+        "{}",
+        refused.stderr
+    );
+    let fix = format!("SELECT pg_drop_replication_slot('{name}')");
+    assert!(refused.stderr.contains(&fix), "{}", refused.stderr);
+    database.execute(&fix).await;
+    let running = engine.start();
+    engine.await_lane("one", State::Parked).await;
+    engine.tahr(&["resync", "s"]).assert_success();
+    holds(&one, &database, &engine).await;
+    running.terminate().assert_success();
+}

@@ -173,3 +173,64 @@ async fn a_source_replaced_by_another_server_parks_the_lane_until_it_is_copied_a
     holds(&one, &other, &engine).await;
     running.terminate().assert_success();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_each_lane_goes_by_what_its_own_target_holds() {
+    let mut server = Postgres::own(None, &[]);
+    let (before, at, behind) = (Scripted::new(), Scripted::new(), Scripted::new());
+    let targets = [("before", &before), ("at", &at), ("behind", &behind)];
+    let database = server.database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'copied')")
+        .await;
+    // The standby's slot has all that the slowest lane lacks.
+    let config = sync(database.url(), &targets, "").replace("\"200ms\"", "\"1h\"");
+    let engine = Engine::builder().config(config).build();
+    let running = engine.start();
+    for (name, _) in targets {
+        engine.await_lane(name, State::Streaming).await;
+    }
+    insert(&database, 2).await;
+    for (_, target) in targets {
+        holds(target, &database, &engine).await;
+    }
+    engine.tahr(&["pause", "s/before"]).assert_success();
+    insert(&database, 3).await;
+    holds(&at, &database, &engine).await;
+    holds(&behind, &database, &engine).await;
+    engine.tahr(&["pause", "s/at"]).assert_success();
+    running.terminate().assert_success();
+    server.stop();
+    let standby = server.save();
+    server.start();
+    let running = engine.start();
+    // Never gets to the standby; the engine's log has it for those that pause.
+    insert(&database, 4).await;
+    holds(&behind, &database, &engine).await;
+    running.terminate().assert_success();
+    server.stop();
+    server.put_back(&standby);
+    server.start_on_new_timeline();
+    insert(&database, 5).await;
+    let running = engine.start();
+    let lane = engine.await_lane("behind", State::Parked).await;
+    let fault = lane.fault.expect("why it is parked");
+    let lost = "target holds changes that the source has lost";
+    assert!(fault.message.contains(lost), "{fault:?}");
+    for (name, target) in [("before", &before), ("at", &at)] {
+        engine
+            .tahr(&["resume", &format!("s/{name}")])
+            .assert_success();
+        holds(target, &database, &engine).await;
+        let calls = target.calls();
+        let copies = calls.iter().filter(|call| call.starts_with("begin_load"));
+        assert_eq!(copies.count(), 1, "{name} is not copied again");
+        target.batches();
+    }
+    engine.tahr(&["resync", "s/behind"]).assert_success();
+    insert(&database, 6).await;
+    for (_, target) in targets {
+        holds(target, &database, &engine).await;
+    }
+    running.terminate().assert_success();
+}

@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tahr_plugin_api::{
-    Batch, Change, ErrorKind, LoadMode, Part, Position, WriteError, Written, abi::RemoteWriter,
+    Batch, Change, ErrorKind, Part, Position, WriteError, Written, abi::RemoteWriter,
 };
 
 use super::{
-    copy::{look_up, of_source},
     feed::{self, Fed, Feed},
     worker::{Flow, Worker},
 };
@@ -181,20 +180,8 @@ impl Worker {
             if self.prepared.contains(&relation.version) || !batch.changes().any(is_its) {
                 continue;
             }
-            let reason = self
-                .shapes
-                .as_ref()
-                .and_then(|shapes| shapes.reason(relation, self.has_columns()));
-            if let Some(reason) = reason {
-                let oids = [relation.oid];
-                let tables = self.setup.runtime.block_on(look_up(&self.setup, &oids));
-                let tables = tables.map_err(of_source)?;
-                if !tables.is_empty() {
-                    tracing::info!(lane = %self.setup.name(), "{reason}; copying it again");
-                    self.take_back(writer)?;
-                    self.copy(writer, tables, LoadMode::Replace)?;
-                    return Ok(true);
-                }
+            if self.complete(writer, relation)? {
+                return Ok(true);
             }
             let is_open = matches!(batch.part(), Part::Middle | Part::Last);
             let capabilities = &self.setup.plugin.description.capabilities;

@@ -140,18 +140,22 @@ impl Worker {
 
     /// A table that has left the sync, or the source, is not kept current any more: were it to come
     /// back, its old mark would hide the changes in between.
+    /// Changes that were made before it left still belong to what the target holds of it.
     pub(super) fn forget_left_tables(
-        &self,
+        &mut self,
         writer: &mut RemoteWriter,
         copied_to: &BTreeMap<String, Lsn>,
     ) -> Result<(), WriteError> {
-        for (name, _) in copied_to.iter().filter(|(_, lsn)| **lsn != Lsn::ZERO) {
+        for (name, lsn) in copied_to.iter().filter(|(_, lsn)| **lsn != Lsn::ZERO) {
             let is_here = |table: &Table| table.relation.source.to_string() == *name;
             if self.setup.tables.iter().any(is_here) {
                 continue;
             }
             tracing::info!(lane = %self.setup.name(), table = name, "table has left the sync");
             forget_copy(writer, name)?;
+            if let Some(table) = parse(name) {
+                self.routes.copied(table, *lsn);
+            }
         }
         Ok(())
     }
@@ -344,10 +348,15 @@ pub(super) fn of_state_folder(error: std::io::Error) -> WriteError {
 
 /// A dot may belong to either half of a table's name; the mark is found by both together.
 fn forget_copy(writer: &mut RemoteWriter, name: &str) -> Result<(), WriteError> {
-    match name.split_once('.') {
-        Some((schema, table)) => writer.forget_copy(&TableName::new(schema, table)),
+    match parse(name) {
+        Some(table) => writer.forget_copy(&table),
         None => Ok(()),
     }
+}
+
+fn parse(name: &str) -> Option<TableName> {
+    let (schema, table) = name.split_once('.')?;
+    Some(TableName::new(schema, table))
 }
 
 /// In what two streams differ, but for their timeline, which [`Past`](crate::source::Past) judges.

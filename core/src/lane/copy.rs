@@ -240,8 +240,10 @@ impl Copy<'_> {
         let mut worker = Worker::open(&setup.url, &setup.application, &self.snapshot).await?;
         let mut decoder = CopyDecoder::new(source, copied_to, Limits::default());
         let malformed = |error| SourceError::unusable(format!("{error}"));
+        let silence = setup.url.silence();
         loop {
-            let mut rows = match worker.copy(table, &range).await? {
+            let copied = self.snapshot.heard(silence, worker.copy(table, &range));
+            let mut rows = match copied.await?? {
                 Copied::Rows(rows) => rows,
                 Copied::Rewritten(reason) => {
                     ranges
@@ -251,7 +253,7 @@ impl Copy<'_> {
                     return Ok(Some(reason));
                 }
             };
-            while let Some(chunk) = rows.next().await {
+            while let Some(chunk) = self.snapshot.heard(silence, rows.next()).await? {
                 for line in chunk?.split_inclusive(|&byte| byte == b'\n') {
                     if let Some(arena) = decoder.row(line).map_err(malformed)?
                         && sender.send(arena).await.is_err()

@@ -40,6 +40,7 @@ mod apply;
 mod attend;
 mod begin;
 mod claims;
+mod complete;
 mod copy;
 mod feed;
 mod probe;

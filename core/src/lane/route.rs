@@ -40,6 +40,17 @@ impl Routes {
         self.copied_to.get(table).copied().unwrap_or(Lsn::ZERO)
     }
 
+    /// Whether there is a copy of `table` in the target.
+    #[must_use]
+    pub fn is_copied(&self, table: &TableName) -> bool {
+        self.copied_to.contains_key(table)
+    }
+
+    /// Takes no changes of relation version `version` from now on.
+    pub fn leave_out(&mut self, version: u32) {
+        self.known.insert(version, None);
+    }
+
     /// The relation of version `version` as this lane sees it; none where it isn't for it.
     ///
     /// # Errors

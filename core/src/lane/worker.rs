@@ -23,7 +23,7 @@ use super::{
     shape::Shapes,
     state::{Fault, State, StatusCell},
 };
-use crate::{config::Existing, shutdown::Stop};
+use crate::shutdown::Stop;
 
 /// How long a lane that can't catch up streams between two groups of tables that it copies again.
 const CATCH_UP: Duration = Duration::from_secs(30);
@@ -240,6 +240,7 @@ impl Worker {
         let found = writer.checkpoint(&self.setup.stream)?;
         let (position, is_anew) = self.place(writer, found.as_ref())?;
         let copied_to = found.map(|found| found.copied_to).unwrap_or_default();
+        self.find_joined(&copied_to)?;
         self.forget_left_tables(writer, &copied_to)?;
         self.aside.begin(&self.setup, &position, &copied_to)?;
         self.find_reshaped()?;
@@ -266,10 +267,7 @@ impl Worker {
         let group = resync::group(&kept);
         replaced.extend(kept.drain(..group));
         let mut feed = Feed::new(Arc::clone(&self.setup.log), self.setup.id, position.clone());
-        let existing = match self.setup.sync.existing {
-            Existing::Refuse => LoadMode::Fresh,
-            Existing::Replace => LoadMode::Replace,
-        };
+        let existing = self.first_copy();
         for (tables, mode) in [(missing, existing), (replaced, LoadMode::Replace)] {
             if tables.is_empty() {
                 continue;

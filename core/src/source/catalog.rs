@@ -29,7 +29,8 @@ WHERE c.relkind IN ('r', 'p', 'f', 'm')
   AND NOT (n.nspname = 'tahr' AND c.relname IN ('checkpoint', 'sequence'))
 ORDER BY 2, 3";
 
-/// Facts of some relations; `leaves` are the partitions that hold the rows.
+/// Facts of some relations; `leaves` are the partitions that hold the rows. Where `$2` is false there
+/// are none, and nothing waits for a lock: sizes and partitions are asked of the tables themselves.
 const FACTS: &str = "
 WITH wanted AS (
     SELECT c.* FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1)
@@ -37,8 +38,9 @@ WITH wanted AS (
     SELECT w.oid AS root, c.oid, c.relname, c.relkind, c.relpersistence, c.reltuples, c.relpages
     FROM wanted w
     CROSS JOIN LATERAL (
-        SELECT w.oid WHERE w.relkind <> 'p' UNION ALL
-        SELECT t.relid FROM pg_catalog.pg_partition_tree(w.oid) t WHERE w.relkind = 'p' AND t.isleaf
+        SELECT w.oid WHERE w.relkind <> 'p' AND $2 UNION ALL
+        SELECT t.relid FROM pg_catalog.pg_partition_tree(w.oid) t
+        WHERE w.relkind = 'p' AND t.isleaf AND $2
     ) l(oid) JOIN pg_catalog.pg_class c ON c.oid = l.oid
 ), sizes AS (
     SELECT root,
@@ -136,7 +138,21 @@ pub async fn names(client: &Client) -> Result<Vec<TableName>, SourceError> {
 /// # Errors
 /// The catalog could not be read.
 pub async fn by_oid(client: &Client, oids: &[u32]) -> Result<Vec<Table>, SourceError> {
-    let facts = query(client, FACTS, Some(oids)).await?;
+    look_up(client, oids, true).await
+}
+
+/// The relation of OID `oid`, unless it is gone. Who holds a lock on it is not waited for.
+///
+/// # Errors
+/// The catalog could not be read.
+pub async fn relation(client: &Client, oid: u32) -> Result<Option<Relation>, SourceError> {
+    let mut tables = look_up(client, &[oid], false).await?;
+    Ok(tables.pop().map(|table| table.relation))
+}
+
+async fn look_up(client: &Client, oids: &[u32], sizes: bool) -> Result<Vec<Table>, SourceError> {
+    let facts = client.query(FACTS, &[&oids, &sizes]).await;
+    let facts = facts.map_err(|error| SourceError::sql("read the catalog", &error))?;
     let columns = query(client, COLUMNS, Some(oids)).await?;
     let types: Vec<u32> = columns.iter().map(|row| row.get(3)).collect();
     let kinds = query(client, TYPES, Some(&types)).await?;

@@ -66,6 +66,18 @@ impl SourceError {
         )
     }
 
+    /// A server that has left a question unanswered for so long.
+    pub(super) fn silent(silence: std::time::Duration) -> Self {
+        Self::transient(format!(
+            "the source has not answered for {} s",
+            silence.as_secs()
+        ))
+        .hint(
+            "is the network well? keepalives_idle, keepalives_interval and keepalives_count in the \
+             source's url say for how long tahr waits",
+        )
+    }
+
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -111,7 +123,22 @@ impl SourceError {
     /// Explains an error of a replication connection to `url`.
     #[must_use]
     pub fn replication(url: &Url, error: &pgwire_replication::PgWireError) -> Self {
-        ConnectError::replication(url, error).into()
+        use pgwire_replication::PgWireError::MessageTooLarge;
+        match error {
+            MessageTooLarge {
+                payload_bytes,
+                limit_bytes,
+            } => Self::unusable(format!(
+                "a row of {payload_bytes} bytes comes next in the stream, above max_row_bytes, \
+                 which is {limit_bytes}"
+            ))
+            .hint(format!(
+                "nothing behind it is lost: set max_row_bytes = {} in the source's section, and start \
+                 tahr again",
+                payload_bytes.next_power_of_two()
+            )),
+            other => ConnectError::replication(url, other).into(),
+        }
     }
 }
 

@@ -25,6 +25,7 @@
 //! source begins to read WAL again, always below `confirmed_flush`; it is what holds WAL back.
 
 pub mod catalog;
+mod cell;
 mod error;
 mod identity;
 mod names;
@@ -41,6 +42,7 @@ mod table;
 mod wait;
 
 pub use catalog::Wanted;
+pub use cell::{SourceCell, SourceStatus};
 pub use error::{SourceError, SourceErrorKind};
 pub use identity::Identity;
 pub use names::{
@@ -54,7 +56,7 @@ pub use outlook::Outlook;
 pub use past::{Past, Strange};
 pub use preflight::{Finding, Report, Request, Severity, Shared, is_refused, preflight, script};
 pub use publication::Publication;
-pub use reader::{Reader, SourceCell, SourceStatus};
+pub use reader::Reader;
 pub use slot::Slot;
 pub use snapshot::{Copied, CopyRange, Rows, Snapshot, Worker};
 pub use table::{Table, TableKind};

@@ -7,19 +7,22 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures_util::FutureExt as _;
 use pgwire_replication::{ReplicationClient, ReplicationEvent};
-use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
-use super::{Identity, Outlook, SourceError, catalog, outlook::Watch, same::still_there};
+use super::{
+    Identity, SourceCell, SourceError, catalog, outlook::Watch, same::still_there,
+    snapshot::RAW_TEXT,
+};
 use crate::{
-    log::{Frontier, Log, LogError, LogUsage},
+    log::{Frontier, Log, LogError},
     pgoutput::{Message, RelationMessage, decode},
     record::{Assembler, Limits, Relations, reconcile},
     shutdown::Stop,
@@ -36,83 +39,6 @@ const GULP: Duration = Duration::from_micros(200);
 const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
 /// Events between two looks at the clock while the stream never pauses.
 const EVENTS_PER_LOOK: u32 = 4096;
-
-/// What a source shows of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceStatus {
-    /// Name of the source.
-    pub source: String,
-    /// Whether its stream is open.
-    pub is_streaming: bool,
-    /// Why not, or why it was not last time; and since when.
-    pub fault: Option<(String, SystemTime)>,
-    /// How far the source was read.
-    pub read: Lsn,
-    /// What the slot was told that tahr needs no more.
-    pub released: Lsn,
-    /// Where the source says its log ends.
-    pub end: Lsn,
-    /// What its log holds.
-    #[serde(default)]
-    pub log: LogUsage,
-    /// What it keeps for the slot; none before the first look.
-    #[serde(default)]
-    pub slot: Option<Outlook>,
-}
-
-impl SourceStatus {
-    /// Notes why it is not streaming.
-    pub fn note(&mut self, error: &SourceError) {
-        self.is_streaming = false;
-        self.fault = Some((error.message.clone(), SystemTime::now()));
-    }
-}
-
-/// A [`SourceStatus`] that the reader changes and others read.
-#[derive(Debug, Default)]
-pub struct SourceCell {
-    status: Mutex<SourceStatus>,
-    failure: Mutex<Option<SourceError>>,
-}
-
-impl SourceCell {
-    /// A source that is not streaming yet.
-    #[must_use]
-    pub fn new(source: &str) -> Self {
-        let status = SourceStatus {
-            source: source.to_owned(),
-            ..SourceStatus::default()
-        };
-        Self {
-            status: Mutex::new(status),
-            failure: Mutex::default(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, SourceStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A copy of it.
-    #[must_use]
-    pub fn get(&self) -> SourceStatus {
-        self.lock().clone()
-    }
-
-    /// Changes it.
-    pub fn update(&self, change: impl FnOnce(&mut SourceStatus)) {
-        change(&mut self.lock());
-    }
-
-    /// Why its reader has ended, once it has.
-    #[must_use]
-    pub fn take_failure(&self) -> Option<SourceError> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-}
 
 /// What a reader needs.
 #[derive(Debug)]
@@ -159,10 +85,7 @@ impl Reader {
         let ended = ended.await;
         let ended = ended.unwrap_or_else(|error| Err(SourceError::unusable(error.to_string())));
         if let Err(error) = ended {
-            *status
-                .failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(error);
+            status.fail(error);
         }
     }
 
@@ -174,6 +97,7 @@ impl Reader {
             let error = match self.stream(&mut frontier).await {
                 Ok(Flow::Stopped) => return Ok(()),
                 Ok(Flow::Rewound) => continue,
+                Err(_) if self.stop.is_stopping() => return Ok(()),
                 Err(error) => error,
             };
             self.status.update(|status| status.note(&error));
@@ -206,14 +130,21 @@ impl Reader {
         });
         let failed = |error| SourceError::replication(&self.url, &error);
         let read = tail.lsn;
-        let mut client = ReplicationClient::connect(config).await.map_err(failed)?;
-        let started = tokio::time::timeout(self.url.connect_timeout(), client.wait_started()).await;
+        let connected = ReplicationClient::connect_gated(config).await;
+        let mut client = connected.map_err(failed)?;
+        let starting = async {
+            client.simple_query(RAW_TEXT).await?;
+            client.start().await?;
+            client.wait_started().await
+        };
+        let started = tokio::time::timeout(self.url.connect_timeout(), starting).await;
         let timeout = |_| Err(ConnectError::timeout(&self.url).into());
         let started = started.map_or_else(timeout, |started| started.map_err(failed));
         let catalog = self.url.connect_source(&self.application).await?;
         // While it streams nobody can drop the slot; where it does not, this says why, or that it may
         // soon: a server that is about to be promoted refuses to stream.
-        still_there(&catalog, &self.identity, &self.slot, read).await?;
+        self.answered(still_there(&catalog, &self.identity, &self.slot, read))
+            .await?;
         started?;
         self.status.update(|status| status.is_streaming = true);
         let mut stream = Stream {
@@ -251,7 +182,12 @@ impl Reader {
                         }
                         stream.check_session()?;
                         if let Some(catalog) = &stream.catalog {
-                            stream.watch.show(catalog, &self.slot, &self.status).await;
+                            let look = stream.watch.show(catalog, &self.slot, &self.status);
+                            match self.answered(look.map(Ok)).await {
+                                // The stream ends in order.
+                                Err(_) if self.stop.is_stopping() => {}
+                                looked => looked?,
+                            }
                         }
                         continue;
                     }
@@ -274,6 +210,21 @@ impl Reader {
         self.release(&client, frontier);
         let _ = tokio::time::timeout(Duration::from_secs(2), client.shutdown()).await;
         Ok(flow)
+    }
+
+    /// The server's answer. A network that swallows everything breaks no connection, and a stream may
+    /// be silent for good reason; a server that leaves a question unanswered for so long is out of
+    /// reach.
+    async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
+        let silence = self.url.silence();
+        tokio::select! {
+            answer = answer => answer,
+            () = tokio::time::sleep(silence) => Err(SourceError::silent(silence)),
+            () = self.stop.asked() => Err(SourceError::transient("the engine is stopping")),
+        }
     }
 
     /// Tells the slot what it may forget, and sees whether to go on.
@@ -393,7 +344,15 @@ impl Stream<'_> {
     }
 
     async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
-        match self.reader.log.append(arena).await {
+        let mut appending = pin!(self.reader.log.append(arena));
+        let appended = loop {
+            match tokio::time::timeout(FEEDBACK_EVERY, &mut appending).await {
+                Ok(appended) => break appended,
+                // There may be no room for long. What was not appended is read again.
+                Err(_) => self.check_session()?,
+            }
+        };
+        match appended {
             // It comes again.
             Ok(()) | Err(LogError::Rewound) => Ok(()),
             Err(error) => Err(SourceError::transient(error.to_string())
@@ -413,16 +372,19 @@ impl Stream<'_> {
                 reader.url.connect_source(&reader.application).await?
             }
         };
-        let tables = catalog::by_oid(&client, &[message.oid]).await?;
-        let known = tables.first().map(|table| &table.relation);
-        for column in &message.columns {
-            let (oid, modifier) = (column.type_oid, column.type_modifier);
-            if let Entry::Vacant(unknown) = self.type_names.entry((oid, modifier)) {
-                unknown.insert(catalog::type_name(&client, oid, modifier).await?);
+        let type_names = &mut self.type_names;
+        let known = self.reader.answered(async {
+            for column in &message.columns {
+                let (oid, modifier) = (column.type_oid, column.type_modifier);
+                if let Entry::Vacant(unknown) = type_names.entry((oid, modifier)) {
+                    unknown.insert(catalog::type_name(&client, oid, modifier).await?);
+                }
             }
-        }
+            catalog::relation(&client, message.oid).await
+        });
+        let known = known.await?;
         self.catalog = Some(client);
-        let relation = reconcile(message, known, &self.type_names);
+        let relation = reconcile(message, known.as_ref(), &self.type_names);
         let relation = self.reader.relations.version_of(relation);
         Ok(self.assembler.relation(relation))
     }

@@ -126,6 +126,27 @@ impl Snapshot {
         !self.keeper.is_closed()
     }
 
+    /// Waits for `answer`, and asks for a sign of life where it takes long: a worker may have to wait for
+    /// a lock or look for rows, and a network that swallows everything keeps it waiting for ever.
+    ///
+    /// # Errors
+    /// The server is out of reach.
+    pub async fn heard<T>(
+        &self,
+        silence: Duration,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, SourceError> {
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            if let Ok(answer) = tokio::time::timeout(silence, &mut answer).await {
+                return Ok(answer);
+            }
+            let sign = tokio::time::timeout(silence, self.observer.simple_query("")).await;
+            let sign = sign.map_err(|_| SourceError::silent(silence))?;
+            sign.map_err(|error| SourceError::sql("ask for a sign of life", &error))?;
+        }
+    }
+
     /// Divides `tables` among `workers`. Ranges of a table follow each other; a partitioned table
     /// without partitions has none.
     ///
@@ -139,6 +160,12 @@ impl Snapshot {
         plan::plan(&self.keeper, tables, workers).await
     }
 }
+
+/// Makes a session send text as it is stored, where the database doesn't know what it is: such text need
+/// not be UTF-8, and is carried as bytes then. Other encodings are converted by the server.
+pub(super) const RAW_TEXT: &str = "
+SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'";
 
 /// Partitions instead of their roots, which have no rows of their own.
 const ESTIMATE: &str = "

@@ -13,7 +13,7 @@ use tahr_plugin_api::{Relation, TableName};
 use tahr_postgres_connect::{Session, Url};
 use tokio_postgres::{CancelToken, Client, CopyOutStream, error::SqlState};
 
-use super::{CopyRange, Snapshot, import, plan::LEAVES};
+use super::{CopyRange, RAW_TEXT, Snapshot, import, plan::LEAVES};
 use crate::source::{SourceError, Table, quote_identifier, quote_table};
 
 /// A session inside a snapshot.
@@ -98,8 +98,9 @@ impl Worker {
         snapshot: &Snapshot,
     ) -> Result<Self, SourceError> {
         let client = import(url, application, &snapshot.name).await?;
+        let begin = format!("{RAW_TEXT}; SAVEPOINT range");
         client
-            .batch_execute("SAVEPOINT range")
+            .batch_execute(&begin)
             .await
             .map_err(|error| SourceError::sql("begin to copy", &error))?;
         Ok(Self {
