@@ -92,6 +92,10 @@ pub(super) fn recover(
         for held in &segments {
             held.segment.discard();
         }
+    for held in &segments {
+        // An engine that was killed has left to the system what it had not synced.
+        fs_err::File::open(held.segment.path())?.sync_all()?;
+    }
         drop(segments);
         ledger.clear()?;
         return Ok(Found {

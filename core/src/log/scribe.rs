@@ -49,14 +49,19 @@ pub(super) struct Piece {
 pub(super) struct Unsynced {
     files: Vec<Arc<File>>,
     folder: Option<PathBuf>,
+    /// Whether some of it could not be synced already.
+    has_failed: bool,
 }
 
 impl Unsynced {
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && !self.has_failed
     }
 
     pub(super) fn sync(self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("a full segment could not be synced"));
+        }
         for file in &self.files {
             file.sync_data()?;
         }
@@ -88,6 +93,8 @@ pub(super) struct Scribe {
     made: u64,
     pub(super) most: u64,
     unsynced: Unsynced,
+    /// The file that was written last.
+    last: Option<Arc<File>>,
     scratch: Vec<u8>,
     /// Whether the disk takes nothing.
     #[cfg(test)]
@@ -110,6 +117,7 @@ impl Scribe {
             made,
             most,
             unsynced: Unsynced::default(),
+            last: None,
             scratch: Vec::new(),
             #[cfg(test)]
             is_full: false,
@@ -208,6 +216,7 @@ impl Scribe {
         }
         let length = length + record.len() as u64;
         self.unsynced.add(&file);
+        self.last = Some(Arc::clone(&file));
         if length < self.most {
             let segment = Arc::downgrade(&segment);
             self.current = Some(Current {
@@ -255,6 +264,19 @@ impl Scribe {
     }
 
     /// Goes on filling `held`, which was found at the start.
+    /// Syncs the file before the one that comes next: so only the last one can be torn, and that is what
+    /// the next start looks at.
+    fn finish(&mut self) -> io::Result<()> {
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
+        let synced = last.sync_data();
+        let synced = synced.and_then(|()| sync_folder(self.ledger.folder()));
+        // Another attempt may say that all is well, and what was to be written is lost all the same.
+        self.unsynced.has_failed |= synced.is_err();
+        synced
+    }
+
     pub(super) fn go_on(&mut self, held: &Held) -> io::Result<()> {
         if held.bytes < self.most {
             let file = OpenOptions::new().append(true).open(held.segment.path())?;
