@@ -22,7 +22,7 @@ impl Log {
     pub fn keep_on(self: &Arc<Self>, source: &str) -> io::Result<()> {
         let log = Arc::downgrade(self);
         let thread = thread::Builder::new().name(format!("log {source}"));
-        thread.spawn(move || {
+        let keeper = thread.spawn(move || {
             while let Some(log) = Weak::upgrade(&log).filter(|log| !log.is_stopped()) {
                 log.keep(Instant::now());
                 drop(log);
@@ -35,9 +35,18 @@ impl Log {
     /// Writes what lanes that lag need as of `now`, and syncs it.
     pub(super) fn keep(&self, now: Instant) {
         while self.write(|state| state.backlog(now)) && !self.is_stopped() {}
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         self.sync();
         self.change(|state| state.release_disk(now));
         // A source that waits for room looks again whether lanes still come.
+    /// Whether its folder may still be written to in the background; not for long after it was stopped.
+    /// Until then nobody else may open that.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.as_ref().is_some_and(|keeper| !keeper.is_finished())
+    }
+
         self.room.notify_one();
     }
 

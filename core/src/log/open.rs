@@ -73,6 +73,7 @@ impl Log {
             readers: Mutex::default(),
             arrived: Condvar::new(),
             room: Notify::new(),
+            keeper: Mutex::default(),
             #[cfg(test)]
             fails: false.into(),
         })

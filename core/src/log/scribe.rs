@@ -241,12 +241,18 @@ impl Scribe {
         begin: &Position,
     ) -> io::Result<(Arc<Segment>, Arc<File>, u64)> {
         self.ledger.ensure()?;
-        let path = self.ledger.segment(self.made + 1);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
-        self.made += 1;
+        self.finish()?;
+        let (path, file) = loop {
+            // Also one that is there already is passed, or it would be in the way for ever.
+            let path = self.ledger.segment(self.made + 1);
+            let file = OpenOptions::new().write(true).create_new(true).open(&path);
+            let is_there = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+            let is_taken = file.as_ref().is_err_and(is_there);
+            self.made += u64::from(is_taken || file.is_ok());
+            if !is_taken {
+                break (path, file?);
+            }
+        };
         let segment = Arc::new(Segment::new(path));
         let header = record::file_header(number, begin);
         let mut writing = &file;

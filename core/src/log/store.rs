@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -57,6 +58,8 @@ pub struct Log {
     pub(super) arrived: Condvar,
     /// The source's reader waits here for room.
     pub(super) room: Notify,
+    /// The thread that writes in the background.
+    pub(super) keeper: Mutex<Option<JoinHandle<()>>>,
     /// Whether the next read of a file fails in passing.
     #[cfg(test)]
     pub(super) fails: std::sync::atomic::AtomicBool,
