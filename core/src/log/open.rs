@@ -76,6 +76,8 @@ impl Log {
             keeper: Mutex::default(),
             #[cfg(test)]
             fails: false.into(),
+            #[cfg(test)]
+            mistakes: false.into(),
         })
     }
 

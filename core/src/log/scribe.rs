@@ -264,12 +264,6 @@ impl Scribe {
         Ok((segment, Arc::new(file), header.len() as u64))
     }
 
-    /// Goes on in a new segment: what was written last is no part of the log.
-    pub(super) fn close(&mut self) {
-        self.current = None;
-    }
-
-    /// Goes on filling `held`, which was found at the start.
     /// Syncs the file before the one that comes next: so only the last one can be torn, and that is what
     /// the next start looks at.
     fn finish(&mut self) -> io::Result<()> {
@@ -283,6 +277,12 @@ impl Scribe {
         synced
     }
 
+    /// Goes on in a new segment: what was written last is no part of the log.
+    pub(super) fn close(&mut self) {
+        self.current = None;
+    }
+
+    /// Goes on filling `held`, which was found at the start.
     pub(super) fn go_on(&mut self, held: &Held) -> io::Result<()> {
         if held.bytes < self.most {
             let file = OpenOptions::new().append(true).open(held.segment.path())?;

@@ -241,7 +241,8 @@ impl State {
         self.furthest.max(self.tail.lsn)
     }
 
-    /// The lowest position that every lane has stored, or that the synced disk covers.
+    /// The lowest position that every lane has stored, or that the synced disk covers. Where something
+    /// is kept for none of the lanes, the source keeps nothing for them either.
     pub(super) fn frontier(&self) -> Option<Position> {
         let covered = holders(&self.lanes).map(|lane| self.disk.covers(&lane.stored));
         let lowest = covered.min().cloned();

@@ -63,6 +63,9 @@ pub struct Log {
     /// Whether the next read of a file fails in passing.
     #[cfg(test)]
     pub(super) fails: std::sync::atomic::AtomicBool,
+    /// Whether a read of a file finds it damaged that is whole.
+    #[cfg(test)]
+    pub(super) mistakes: std::sync::atomic::AtomicBool,
 }
 
 impl Log {
@@ -282,10 +285,13 @@ impl Log {
                             self.room.notify_one();
                             return Ok(Next::Arena(arena));
                         }
-                        Err(error) if is_damage(&error) => {
-                            self.damaged(&place.segment, place.number, &error);
+                        Err(error) => {
+                            let is_seen_to = is_damage(&error)
+                                && self.damaged(&place.segment, place.number, &error);
+                            if !is_seen_to {
+                                return Err(error.into());
+                            }
                         }
-                        Err(error) => return Err(error.into()),
                     }
                     state = self.lock();
                 }
@@ -315,6 +321,13 @@ impl Log {
         if self.fails.swap(false, std::sync::atomic::Ordering::Relaxed) {
             let error = rustix::io::Errno::MFILE.raw_os_error();
             return Err(io::Error::from_raw_os_error(error));
+        }
+        #[cfg(test)]
+        if self
+            .mistakes
+            .swap(false, std::sync::atomic::Ordering::Relaxed)
+        {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let open = lock().remove(&lane);
