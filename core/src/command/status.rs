@@ -93,7 +93,7 @@ fn log_lines(source: &SourceStatus) -> Vec<String> {
     let mut lines = Vec::new();
     if source.end != Lsn::ZERO {
         lines.push(format!(
-            "  slot holds {}, log holds {} in memory and {} of {} on disk",
+            "  slot is {} behind the source, log holds {} in memory and {} of {} on disk",
             size(source.end.bytes_since(source.released)),
             size(log.memory),
             size(log.disk),

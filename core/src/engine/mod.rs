@@ -206,7 +206,10 @@ impl Shared {
             }
         }
         sources.retain(|_, running| {
-            let stays = !(running.stop.is_stopping() && running.task.is_finished());
+            // The next log of the source has the same folder.
+            let streaming = running.streaming.as_ref();
+            let is_kept = streaming.is_some_and(|streaming| streaming.log.is_kept());
+            let stays = !(running.stop.is_stopping() && running.task.is_finished()) || is_kept;
             is_done &= !(stays && running.stop.is_stopping());
             stays
         });

@@ -158,8 +158,7 @@ impl Feed {
             Next::Rewound(_) => Ok(Some(Fed::Tail(self.at.clone()))),
             Next::Arena(arena) => {
                 self.cursor = self.cursor.next();
-                let last = self.loaded.back().map_or(&self.at, |_| &self.at);
-                let Some((transaction, change)) = first_behind(&arena, last) else {
+                let Some((transaction, change)) = first_behind(&arena, &self.at) else {
                     return Ok(None);
                 };
                 let routes = arena

@@ -84,11 +84,12 @@ impl Disk {
         })
     }
 
-    /// The first entry of `segment` and the position before it, where it is part of this.
-    pub(super) fn begin_of(&self, segment: &Arc<Segment>) -> Option<(u64, Position)> {
+    /// The first entry of `segment`, the position before it and the number behind its last entry, where
+    /// it is part of this.
+    pub(super) fn begin_of(&self, segment: &Arc<Segment>) -> Option<(u64, Position, u64)> {
         let mut all = self.segments.iter();
         let held = all.find(|held| Arc::ptr_eq(&held.segment, segment))?;
-        Some((held.first(), held.begin().clone()))
+        Some((held.first(), held.begin().clone(), held.next))
     }
 
     /// The entry from which a lane reads that stands at `position`; none where it needs none of it.

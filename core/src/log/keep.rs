@@ -7,7 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{recover, scribe::Job, segment::Segment, state::State, store::Log};
+use super::{
+    recover,
+    scribe::Job,
+    segment::{Segment, is_damage},
+    state::State,
+    store::Log,
+};
 
 /// How often the keeper looks.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
@@ -22,14 +28,23 @@ impl Log {
     pub fn keep_on(self: &Arc<Self>, source: &str) -> io::Result<()> {
         let log = Arc::downgrade(self);
         let thread = thread::Builder::new().name(format!("log {source}"));
-        thread.spawn(move || {
+        let keeper = thread.spawn(move || {
             while let Some(log) = Weak::upgrade(&log).filter(|log| !log.is_stopped()) {
                 log.keep(Instant::now());
                 drop(log);
                 thread::sleep(LOOKS_EVERY);
             }
         })?;
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(())
+    }
+
+    /// Whether its folder may still be written to in the background; not for long after it was stopped.
+    /// Until then nobody else may open that.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.as_ref().is_some_and(|keeper| !keeper.is_finished())
     }
 
     /// Writes what lanes that lag need as of `now`, and syncs it.
@@ -92,25 +107,32 @@ impl Log {
     }
 
     /// After `segment` could not be read: the log begins anew in front of what is damaged where the
-    /// slot still holds that; otherwise it begins behind it, and who needs it has a gap.
-    pub(super) fn damaged(&self, segment: &Arc<Segment>, first: u64, error: &io::Error) {
+    /// slot still holds that; otherwise it begins behind it, and who needs it has a gap. False where it
+    /// is whole when it is read again, or nobody can tell.
+    pub(super) fn damaged(&self, segment: &Arc<Segment>, first: u64, error: &io::Error) -> bool {
         let mut scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner);
-        let begin = {
+        let held = {
             let state = self.lock();
-            let held = state.disk.place(first);
-            let held = held.filter(|place| Arc::ptr_eq(&place.segment, segment));
-            // Another lane has found it already.
-            let Some(held) = held else { return };
-            state.disk.begin_of(&held.segment)
+            let place = state.disk.place(first);
+            let is_there = place.is_some_and(|place| Arc::ptr_eq(&place.segment, segment));
+            is_there.then(|| state.disk.begin_of(segment)).flatten()
         };
-        let Some((first, begin)) = begin else { return };
-        let good = recover::read(segment, first, &begin).ok();
+        // Another lane has found it already.
+        let Some((first, begin, next)) = held else {
+            return true;
+        };
+        let good = match recover::read(segment, first, &begin) {
+            Ok(good) if good.next >= next => return false,
+            Ok(good) => Some(good),
+            Err(error) if is_damage(&error) => None,
+            Err(_) => return false,
+        };
         let cut_to = good.as_ref().map(|good| good.bytes);
         let mut state = self.lock();
         // What comes next goes to a new file.
         scribe.close();
         let Some(is_cut) = state.damaged(segment, good) else {
-            return;
+            return true;
         };
         let is_used = state.disk.begin_of(segment).is_some();
         drop(state);
@@ -125,11 +147,12 @@ impl Log {
         };
         let told = match is_cut {
             true => "the source is read again from the slot",
-            false => "lanes that need it have a gap",
+            false => "lanes that need it have a gap, and say what to do",
         };
         tracing::error!(file = %path.display(), %error,
             "a segment file of the log is damaged; {told}");
         self.arrived.notify_all();
         self.room.notify_one();
+        true
     }
 }

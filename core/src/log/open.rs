@@ -73,8 +73,11 @@ impl Log {
             readers: Mutex::default(),
             arrived: Condvar::new(),
             room: Notify::new(),
+            keeper: Mutex::default(),
             #[cfg(test)]
             fails: false.into(),
+            #[cfg(test)]
+            mistakes: false.into(),
         })
     }
 

@@ -14,7 +14,7 @@ use super::{
     ledger::Ledger,
     record::FILE_HEADER,
     scribe::sync_folder,
-    segment::{Held, Mark, Segment, SegmentReader, set_aside},
+    segment::{Held, Mark, Segment, SegmentReader, invalid, is_damage, set_aside},
 };
 use crate::record::Relations;
 
@@ -65,9 +65,15 @@ pub(super) fn recover(
     let Some(known) = ledger.relations()? else {
         return useless(ledger, made, "its list of relations is damaged");
     };
-    let (runs, damaged) = runs(files);
+    let (runs, damaged) = runs(files)?;
     // The one that begins first holds most; one that ends before the slot begins leaves a gap.
-    let found = runs.into_iter().find_map(|run| held(run, source.confirmed));
+    let mut found = None;
+    for run in runs {
+        found = held(run, source.confirmed)?;
+        if found.is_some() {
+            break;
+        }
+    }
     let Some(segments) = found else {
         return useless(ledger, made, "the slot begins behind it");
     };
@@ -85,6 +91,10 @@ pub(super) fn recover(
             tracing::error!(file = %aside.display(),
                 "a segment file can't be used, as another one is damaged; set aside");
         }
+    }
+    for held in &segments {
+        // An engine that was killed has left to the system what it had not synced.
+        fs_err::File::open(held.segment.path())?.sync_all()?;
     }
     sync_folder(ledger.folder())?;
     if *segments[0].begin() > Position::at(source.confirmed) {
@@ -121,13 +131,17 @@ fn useless(ledger: &Ledger, made: u64, why: &str) -> io::Result<Found> {
 }
 
 /// Files that follow each other without a damaged one between; and the damaged ones.
-fn runs(files: Vec<(u64, PathBuf)>) -> (Vec<Vec<File>>, Vec<PathBuf>) {
+fn runs(files: Vec<(u64, PathBuf)>) -> io::Result<(Vec<Vec<File>>, Vec<PathBuf>)> {
     let (mut runs, mut damaged) = (vec![Vec::<File>::new()], Vec::new());
     for (_, path) in files {
-        let Ok((first, begin)) = SegmentReader::header(&path) else {
-            damaged.push(path);
-            runs.push(Vec::new());
-            continue;
+        let (first, begin) = match SegmentReader::header(&path) {
+            Ok(header) => header,
+            Err(error) if is_damage(&error) => {
+                damaged.push(path);
+                runs.push(Vec::new());
+                continue;
+            }
+            Err(error) => return Err(error),
         };
         let last = runs.last().and_then(|run| run.last());
         if last.is_some_and(|last| first < last.first || begin < last.begin) {
@@ -138,22 +152,20 @@ fn runs(files: Vec<(u64, PathBuf)>) -> (Vec<Vec<File>>, Vec<PathBuf>) {
         }
     }
     runs.retain(|run| !run.is_empty());
-    (runs, damaged)
+    Ok((runs, damaged))
 }
 
 /// The segments of `run`, whose torn end is cut; none where the slot begins behind them. Only the
 /// last is read: whether the others are whole is seen when somebody needs them.
-fn held(mut run: Vec<File>, confirmed: Lsn) -> Option<VecDeque<Held>> {
-    loop {
-        let last = scanned(run.last()?);
-        let last = match last {
+fn held(mut run: Vec<File>, confirmed: Lsn) -> io::Result<Option<VecDeque<Held>>> {
+    while let Some(file) = run.last() {
+        let last = match scanned(file) {
             Ok(last) if last.end.lsn >= confirmed => last,
+            Err(error) if !is_damage(&error) => return Err(error),
             // It may be torn from its beginning on, and the ones before it be enough.
+            _ if file.begin.lsn < confirmed => return Ok(None),
             _ => {
-                let torn = run.pop()?;
-                if torn.begin.lsn < confirmed {
-                    return None;
-                }
+                run.pop();
                 continue;
             }
         };
@@ -163,9 +175,11 @@ fn held(mut run: Vec<File>, confirmed: Lsn) -> Option<VecDeque<Held>> {
             segments[index - 1].next = next;
             segments[index - 1].end = end;
         }
-        *segments.back_mut()? = last;
-        return Some(segments);
+        segments.pop_back();
+        segments.push_back(last);
+        return Ok(Some(segments));
     }
+    Ok(None)
 }
 
 fn unread(file: &File) -> Held {
@@ -192,9 +206,9 @@ pub(super) fn read(segment: &Arc<Segment>, first: u64, begin: &Position) -> io::
         offset: FILE_HEADER,
     };
     if SegmentReader::header(segment.path())? != (first, begin.clone()) {
-        return Err(io::Error::other("it begins elsewhere"));
+        return Err(invalid("it begins elsewhere"));
     }
-    SegmentReader::open(segment, &start)?.scan(&mut held);
+    SegmentReader::open(segment, &start)?.scan(&mut held)?;
     Ok(held)
 }
 

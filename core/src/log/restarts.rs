@@ -4,7 +4,7 @@ use std::{
     fs::OpenOptions,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -56,6 +56,10 @@ impl<'a> Opening<'a> {
     }
 
     fn open(self) -> Log {
+        self.try_open().unwrap()
+    }
+
+    fn try_open(self) -> Result<Log, LogError> {
         Log::open(LogSetup {
             folder: self.folder,
             id: self.id,
@@ -68,7 +72,6 @@ impl<'a> Opening<'a> {
             end: Lsn(self.end),
             relations: self.relations,
         })
-        .unwrap()
     }
 }
 
@@ -419,4 +422,39 @@ fn a_log_that_begins_behind_the_slot_is_read_again_from_there() {
         (files(folder.path()), names(folder.path(), "aside")),
         (0, 0)
     );
+}
+
+#[test]
+fn a_segment_that_is_whole_when_it_is_read_again_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    left(folder.path(), 200);
+    let log = Opening {
+        confirmed: end(200).lsn.0,
+        ..Opening::of(folder.path())
+    }
+    .open();
+    log.mistakes.store(true, Ordering::Relaxed);
+    let error = rest(&log, Position::default()).unwrap_err();
+    assert!(matches!(error, LogError::Disk(_)), "{error}");
+    assert_eq!(names(folder.path(), "damaged"), 0);
+    let seen = rest(&log, Position::default()).unwrap();
+    assert!(seen.into_iter().eq(1..=200));
+}
+
+#[test]
+fn a_log_whose_files_cant_be_read_is_not_taken_for_a_damaged_one() {
+    let folder = tempfile::tempdir().unwrap();
+    left(folder.path(), 9);
+    let path = segments(folder.path()).remove(0);
+    let good = fs_err::read(&path).unwrap();
+    // Whoever runs this may read all files; a folder in the place of one can't be read by anybody.
+    fs_err::remove_file(&path).unwrap();
+    fs_err::create_dir(&path).unwrap();
+    let error = Opening::of(folder.path()).try_open().unwrap_err();
+    assert!(matches!(error, LogError::Disk(_)), "{error}");
+    fs_err::remove_dir(&path).unwrap();
+    fs_err::write(&path, good).unwrap();
+    let log = Opening::of(folder.path()).open();
+    let seen = rest(&log, Position::default()).unwrap();
+    assert!(seen.into_iter().eq(1..=9));
 }

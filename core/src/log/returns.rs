@@ -182,3 +182,26 @@ fn what_is_kept_for_a_target_that_may_lose_something_holds_nobody_up() {
         assert_eq!(read(&log, B, &mut b), Some((n, 0)));
     }
 }
+
+#[test]
+fn the_slot_holds_nothing_for_a_lane_that_nothing_can_be_kept_for() {
+    let (_folder, log) = log(4);
+    assert_eq!(log.frontier(), None);
+    log.join(A, Position::default());
+    log.give_up(A);
+    for n in 1..=20 {
+        assert!(append(&log, whole(n)));
+    }
+    assert_eq!(log.frontier(), Some(end(20)));
+}
+
+#[test]
+fn a_file_that_is_in_the_way_is_passed() {
+    let (folder, log) = log(4);
+    fs_err::write(folder.path().join("0000000001.segment"), "").unwrap();
+    let mut a = log.join(A, Position::default());
+    log.join(B, Position::default());
+    lead(&log, &mut a, 1..=20);
+    assert!(log.usage().disk > 0 && log.usage().fault.is_none());
+    assert_eq!(files(folder.path()), 2);
+}

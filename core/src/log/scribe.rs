@@ -49,14 +49,19 @@ pub(super) struct Piece {
 pub(super) struct Unsynced {
     files: Vec<Arc<File>>,
     folder: Option<PathBuf>,
+    /// Whether some of it could not be synced already.
+    has_failed: bool,
 }
 
 impl Unsynced {
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.files.is_empty() && !self.has_failed
     }
 
     pub(super) fn sync(self) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("a full segment could not be synced"));
+        }
         for file in &self.files {
             file.sync_data()?;
         }
@@ -88,6 +93,8 @@ pub(super) struct Scribe {
     made: u64,
     pub(super) most: u64,
     unsynced: Unsynced,
+    /// The file that was written last.
+    last: Option<Arc<File>>,
     scratch: Vec<u8>,
     /// Whether the disk takes nothing.
     #[cfg(test)]
@@ -110,6 +117,7 @@ impl Scribe {
             made,
             most,
             unsynced: Unsynced::default(),
+            last: None,
             scratch: Vec::new(),
             #[cfg(test)]
             is_full: false,
@@ -208,6 +216,7 @@ impl Scribe {
         }
         let length = length + record.len() as u64;
         self.unsynced.add(&file);
+        self.last = Some(Arc::clone(&file));
         if length < self.most {
             let segment = Arc::downgrade(&segment);
             self.current = Some(Current {
@@ -232,12 +241,18 @@ impl Scribe {
         begin: &Position,
     ) -> io::Result<(Arc<Segment>, Arc<File>, u64)> {
         self.ledger.ensure()?;
-        let path = self.ledger.segment(self.made + 1);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
-        self.made += 1;
+        self.finish()?;
+        let (path, file) = loop {
+            // Also one that is there already is passed, or it would be in the way for ever.
+            let path = self.ledger.segment(self.made + 1);
+            let file = OpenOptions::new().write(true).create_new(true).open(&path);
+            let is_there = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+            let is_taken = file.as_ref().is_err_and(is_there);
+            self.made += u64::from(is_taken || file.is_ok());
+            if !is_taken {
+                break (path, file?);
+            }
+        };
         let segment = Arc::new(Segment::new(path));
         let header = record::file_header(number, begin);
         let mut writing = &file;
@@ -247,6 +262,19 @@ impl Scribe {
         }
         self.unsynced.folder = Some(self.ledger.folder().to_owned());
         Ok((segment, Arc::new(file), header.len() as u64))
+    }
+
+    /// Syncs the file before the one that comes next: so only the last one can be torn, and that is what
+    /// the next start looks at.
+    fn finish(&mut self) -> io::Result<()> {
+        let Some(last) = self.last.take() else {
+            return Ok(());
+        };
+        let synced = last.sync_data();
+        let synced = synced.and_then(|()| sync_folder(self.ledger.folder()));
+        // Another attempt may say that all is well, and what was to be written is lost all the same.
+        self.unsynced.has_failed |= synced.is_err();
+        synced
     }
 
     /// Goes on in a new segment: what was written last is no part of the log.

@@ -1,6 +1,7 @@
 //! Segment files: what lanes that lag still need.
 
 use std::{
+    fs::File,
     io::{self, BufReader, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     sync::{
@@ -10,7 +11,6 @@ use std::{
     time::Instant,
 };
 
-use fs_err::File;
 use tahr_plugin_api::{Position, abi::Arena};
 
 use super::record::{FILE_HEADER, Head, RECORD_HEADER, read_file_header};
@@ -151,17 +151,22 @@ impl Held {
     }
 }
 
-/// Whether `error` speaks of the file, and not of something that the process lacks just now.
+/// Whether `error` speaks of what the file holds: anything else, a lack of file descriptors or of rights,
+/// says nothing about that.
 pub(super) fn is_damage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::INTR];
-    let code = error.raw_os_error();
-    !passing
-        .iter()
-        .any(|errno| code == Some(errno.raw_os_error()))
+    use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+    let broken = rustix::io::Errno::IO.raw_os_error();
+    matches!(error.kind(), InvalidData | UnexpectedEof | NotFound)
+        || error.raw_os_error() == Some(broken)
 }
 
-fn invalid(what: &str) -> io::Error {
+/// Opens the file at `path`. What it says when it is read keeps the system's code, by which damage is
+/// told from the rest.
+fn open(path: &Path) -> io::Result<File> {
+    fs_err::File::open(path).map(|file| file.into_parts().0)
+}
+
+pub(super) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
@@ -177,7 +182,7 @@ pub(super) struct SegmentReader {
 impl SegmentReader {
     /// Reads `segment` from `mark` on.
     pub(super) fn open(segment: &Arc<Segment>, mark: &Mark) -> io::Result<Self> {
-        let mut file = File::open(&segment.path)?;
+        let mut file = open(&segment.path)?;
         file.seek(SeekFrom::Start(mark.offset))?;
         Ok(Self {
             segment: Arc::downgrade(segment),
@@ -189,7 +194,7 @@ impl SegmentReader {
     /// Number and position that the header of the file at `path` says it begins with.
     pub(super) fn header(path: &Path) -> io::Result<(u64, Position)> {
         let mut header = [0; FILE_HEADER as usize];
-        File::open(path)?.read_exact(&mut header)?;
+        open(path)?.read_exact(&mut header)?;
         read_file_header(&header).ok_or_else(|| invalid("it does not begin like a segment file"))
     }
 
@@ -251,7 +256,7 @@ impl SegmentReader {
     }
 
     /// Reads on to the first record that is not whole, and adds what is there to `held`.
-    pub(super) fn scan(mut self, held: &mut Held) {
+    pub(super) fn scan(mut self, held: &mut Held) -> io::Result<()> {
         let mut next = || {
             let mut header = [0; RECORD_HEADER];
             self.file.read_exact(&mut header)?;
@@ -264,7 +269,12 @@ impl SegmentReader {
             self.passed(&head);
             io::Result::Ok(head)
         };
-        while let Ok(head) = next() {
+        loop {
+            let head = match next() {
+                Ok(head) => head,
+                Err(error) if is_damage(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            };
             let bytes = RECORD_HEADER as u64 + u64::from(head.length);
             held.add(head.number, head.is_bare, head.end, bytes);
         }

@@ -241,12 +241,12 @@ impl State {
         self.furthest.max(self.tail.lsn)
     }
 
-    /// The lowest position that every lane has stored, or that the synced disk covers.
+    /// The lowest position that every lane has stored, or that the synced disk covers. Where something
+    /// is kept for none of the lanes, the source keeps nothing for them either.
     pub(super) fn frontier(&self) -> Option<Position> {
-        holders(&self.lanes)
-            .map(|lane| self.disk.covers(&lane.stored))
-            .min()
-            .cloned()
+        let covered = holders(&self.lanes).map(|lane| self.disk.covers(&lane.stored));
+        let lowest = covered.min().cloned();
+        lowest.or_else(|| (!self.lanes.is_empty()).then(|| self.tail.clone()))
     }
 
     /// Notes that the slot is told to forget what lies before `told`.

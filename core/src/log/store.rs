@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -57,9 +58,14 @@ pub struct Log {
     pub(super) arrived: Condvar,
     /// The source's reader waits here for room.
     pub(super) room: Notify,
+    /// The thread that writes in the background.
+    pub(super) keeper: Mutex<Option<JoinHandle<()>>>,
     /// Whether the next read of a file fails in passing.
     #[cfg(test)]
     pub(super) fails: std::sync::atomic::AtomicBool,
+    /// Whether a read of a file finds it damaged that is whole.
+    #[cfg(test)]
+    pub(super) mistakes: std::sync::atomic::AtomicBool,
 }
 
 impl Log {
@@ -279,10 +285,13 @@ impl Log {
                             self.room.notify_one();
                             return Ok(Next::Arena(arena));
                         }
-                        Err(error) if is_damage(&error) => {
-                            self.damaged(&place.segment, place.number, &error);
+                        Err(error) => {
+                            let is_seen_to = is_damage(&error)
+                                && self.damaged(&place.segment, place.number, &error);
+                            if !is_seen_to {
+                                return Err(error.into());
+                            }
                         }
-                        Err(error) => return Err(error.into()),
                     }
                     state = self.lock();
                 }
@@ -312,6 +321,13 @@ impl Log {
         if self.fails.swap(false, std::sync::atomic::Ordering::Relaxed) {
             let error = rustix::io::Errno::MFILE.raw_os_error();
             return Err(io::Error::from_raw_os_error(error));
+        }
+        #[cfg(test)]
+        if self
+            .mistakes
+            .swap(false, std::sync::atomic::Ordering::Relaxed)
+        {
+            return Err(io::ErrorKind::InvalidData.into());
         }
         let lock = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         let open = lock().remove(&lane);
