@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tahr_plugin_api::{
     Batch, Change, ErrorKind, LoadMode, Part, Position, WriteError, Written, abi::RemoteWriter,
+    failpoint,
 };
 
 use super::{
@@ -131,6 +132,7 @@ impl Worker {
                     given.changes += changes - less;
                     given.transactions += transactions;
                     self.attend(&batch);
+                    failpoint::pass("lane.write");
                     let written = match writer.write(&batch) {
                         Ok(written) => written,
                         Err(error) => return self.refused(error, &batch, transactions),
@@ -139,6 +141,9 @@ impl Worker {
                         return Ok(Flow::Again);
                     }
                     is_accepted = written == Written::Accepted;
+                    if is_accepted {
+                        failpoint::pass("lane.accepted");
+                    }
                     if let Written::Stored(position) = written {
                         advanced = Instant::now();
                         let lag = seconds_since_commit(&batch);
@@ -158,6 +163,7 @@ impl Worker {
         given: &mut Given,
     ) -> Result<bool, WriteError> {
         self.reached = self.reached.take().max(Some(at.clone()));
+        failpoint::pass("lane.flush");
         let flushed = writer.flush(at)?;
         if self.moved(&flushed, feed.given(), at)? {
             return Ok(true);
@@ -209,6 +215,7 @@ impl Worker {
                 starts_over = true;
             }
             writer.prepare(relation)?;
+            failpoint::pass("lane.prepared");
             self.ready(relation)?;
         }
         Ok(starts_over)
@@ -270,7 +277,9 @@ impl Worker {
         given: Given,
         lag: Option<f64>,
     ) -> Result<(), WriteError> {
+        failpoint::pass("lane.stored");
         self.setup.log.stored(self.setup.id, position.clone());
+        failpoint::pass("lane.told");
         self.backoff.succeeded();
         if self
             .single_until
@@ -306,7 +315,9 @@ impl Worker {
         let at = feed.at();
         if is_accepted || (at > feed.given() && !at.is_inside()) {
             let target = if at.is_inside() { feed.given() } else { at };
-            if let Written::Stored(position) = writer.flush(target)? {
+            let flushed = writer.flush(target)?;
+            failpoint::pass("lane.finished");
+            if let Written::Stored(position) = flushed {
                 self.stored(&position, Given::default(), None)?;
             }
         }

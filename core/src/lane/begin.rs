@@ -8,7 +8,7 @@ use std::{
 
 use tahr_plugin_api::{
     Checkpoint, LoadMode, Lsn, Position, Relation, StreamId, TableName, WriteError, Written,
-    abi::RemoteWriter,
+    abi::RemoteWriter, failpoint,
 };
 
 use super::{
@@ -37,12 +37,15 @@ impl Worker {
             LoadMode::Replace => {
                 // Also after a crash in the middle, so that readers never see the table emptied.
                 resyncs.keep(names.clone()).map_err(of_state_folder)?;
+                failpoint::pass("copy.kept");
                 self.not_gone(tables)?
             }
         };
         let wishes = resyncs.wanted();
         if !tables.is_empty() {
-            for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
+            let copied = copy_tables(&self.setup, writer, &mut self.routes, tables, mode)?;
+            failpoint::pass("copy.done");
+            for relation in copied {
                 self.ready(&relation)?;
                 let table = &relation.source;
                 let copied_to = self.routes.copied_to(table);
@@ -274,9 +277,11 @@ impl Worker {
             .resyncs
             .note(names, true)
             .map_err(of_state_folder)?;
+        failpoint::pass("anew.asked");
         let marks = found.into_iter().flat_map(|found| &found.copied_to);
         for (name, _) in marks.filter(|(_, lsn)| **lsn != Lsn::ZERO) {
             forget_copy(writer, name)?;
+            failpoint::pass("anew.forgotten");
         }
         self.reached = None;
         self.first_checkpoint(writer)
@@ -286,7 +291,10 @@ impl Worker {
     fn first_checkpoint(&mut self, writer: &mut RemoteWriter) -> Result<Position, WriteError> {
         let tail = self.setup.log.join_at_tail(self.setup.id);
         self.reached = self.reached.take().max(Some(tail.clone()));
-        match writer.flush(&tail)? {
+        failpoint::pass("anew.first");
+        let flushed = writer.flush(&tail)?;
+        failpoint::pass("anew.begun");
+        match flushed {
             Written::Stored(position) if position == tail => {
                 self.had_checkpoint = true;
                 Ok(position)

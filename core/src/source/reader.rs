@@ -14,7 +14,7 @@ use std::{
 use futures_util::FutureExt as _;
 use pgwire_replication::{ReplicationClient, ReplicationEvent};
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::Lsn;
+use tahr_plugin_api::{Lsn, failpoint};
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{Identity, Outlook, SourceError, catalog, outlook::Watch, same::still_there};
@@ -291,7 +291,9 @@ impl Reader {
         let now = Instant::now();
         let released = self.log.release(|position| frontier.observe(now, position));
         if let Some(lsn) = released {
+            failpoint::pass("frontier.decided");
             client.update_applied_lsn(pgwire_replication::Lsn(lsn.0));
+            failpoint::pass("frontier.told");
         }
         let end = client.metrics().last_wal_end();
         self.status.update(|status| {
@@ -393,7 +395,10 @@ impl Stream<'_> {
     }
 
     async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
-        match self.reader.log.append(arena).await {
+        failpoint::pass("source.read");
+        let appended = self.reader.log.append(arena).await;
+        failpoint::pass("source.appended");
+        match appended {
             // It comes again.
             Ok(()) | Err(LogError::Rewound) => Ok(()),
             Err(error) => Err(SourceError::transient(error.to_string())

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use tahr_plugin_api::{Batch, LoadMode, Lsn, Op, Relation, WriteError};
+use tahr_plugin_api::{Batch, LoadMode, Lsn, Op, Relation, WriteError, failpoint};
 
 use crate::{
     catalog::Existing,
@@ -65,6 +65,7 @@ impl Target {
         let old = quote(&old_table(&table.name));
         let drop = format!("DROP TABLE IF EXISTS {beside}, {old}");
         session.run(&drop).await.map_err(&failed)?;
+        failpoint::pass("mysql.dropped");
         if mode == LoadMode::Replace {
             let create = format!("CREATE TABLE {beside} LIKE {name}");
             session.run(&create).await.map_err(&failed)?;
@@ -178,7 +179,9 @@ impl Target {
                 let old = quote(&old_table(&table.name));
                 let rename = format!("RENAME TABLE {name} TO {old}, {beside} TO {name}");
                 session.run(&rename).await.map_err(&failed)?;
+                failpoint::pass("mysql.renamed");
                 self.rows.mark(session, &source, copied_to).await?;
+                failpoint::pass("mysql.marked");
                 let drop = format!("DROP TABLE IF EXISTS {old}");
                 session.run(&drop).await.map_err(&failed)?;
             }

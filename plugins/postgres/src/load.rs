@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tahr_plugin_api::{Batch, LoadMode, Lsn, Relation, WriteError};
+use tahr_plugin_api::{Batch, LoadMode, Lsn, Relation, WriteError, failpoint};
 
 use crate::{
     copy::copy_rows,
@@ -161,6 +161,7 @@ impl Target {
         self.rows
             .mark(client, &relation.source.to_string(), copied_to)
             .await?;
+        failpoint::pass("postgres.marked");
         client.batch_execute("COMMIT").await.map_err(&failed)?;
         self.loads.remove(&relation.oid);
         self.load_statements.remove(&relation.oid);

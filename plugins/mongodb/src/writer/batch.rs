@@ -1,7 +1,7 @@
 //! One batch: on a server with transactions, and on one without.
 
 use mongodb::bson::doc;
-use tahr_plugin_api::{Batch, WriteError, Written};
+use tahr_plugin_api::{Batch, WriteError, Written, failpoint};
 
 use super::MongodbWriter;
 use crate::{
@@ -119,6 +119,7 @@ impl MongodbWriter {
         for command in commands {
             counts.missing_deletes += apply::run(&mut self.server, &self.tables, command)?;
         }
+        failpoint::pass("mongodb.applied");
         self.server.commit()?;
         Ok(Some(counts))
     }
@@ -230,6 +231,7 @@ impl MongodbWriter {
                 "writeConcern": { "w": "majority" },
             };
             self.server.run_long(&all, &doing)?;
+            failpoint::pass("mongodb.emptied");
         }
         Ok(true)
     }
