@@ -52,6 +52,7 @@ mod starts_and_ends;
 mod stopped_target;
 mod the_past_is_told;
 mod timelines;
+mod torture;
 mod truncates;
 mod types;
 mod types_are_documented;

@@ -137,7 +137,7 @@ impl Worker {
                         Ok(written) => written,
                         Err(error) => return self.refused(error, &batch, transactions),
                     };
-                    if self.moved(&written, batch.previous(), batch.position())? {
+                    if self.moved(&written, batch.previous())? {
                         return Ok(Flow::Again);
                     }
                     is_accepted = written == Written::Accepted;
@@ -165,7 +165,7 @@ impl Worker {
         self.reached = self.reached.take().max(Some(at.clone()));
         failpoint::pass("lane.flush");
         let flushed = writer.flush(at)?;
-        if self.moved(&flushed, feed.given(), at)? {
+        if self.moved(&flushed, feed.given())? {
             return Ok(true);
         }
         feed.advanced(at.clone());
@@ -242,19 +242,18 @@ impl Worker {
         Ok(Flow::Again)
     }
 
-    /// Whether the checkpoint was not where it was left. Behind is a matter of looking and playing
-    /// again; ahead means that somebody else writes here.
+    /// Whether the checkpoint was not where it was left. Then it is a matter of looking and playing
+    /// again, unless somebody else writes here.
     pub(super) fn moved(
-        &self,
+        &mut self,
         written: &Written,
         previous: &Position,
-        position: &Position,
     ) -> Result<bool, WriteError> {
         match written {
-            Written::Moved(Some(found)) if found > previous && found != position => {
-                Err(other_engine(found, previous))
-            }
             Written::Moved(found) => {
+                if let Some(found) = found.as_ref().filter(|found| self.is_foreign(found)) {
+                    return Err(other_engine(found, previous));
+                }
                 let found = found
                     .as_ref()
                     .map_or_else(|| "nothing".to_owned(), Position::to_string);
@@ -280,6 +279,7 @@ impl Worker {
         failpoint::pass("lane.stored");
         self.setup.log.stored(self.setup.id, position.clone());
         failpoint::pass("lane.told");
+        self.may_find_left_over = false;
         self.backoff.succeeded();
         if self
             .single_until

@@ -297,6 +297,7 @@ impl Worker {
         match flushed {
             Written::Stored(position) if position == tail => {
                 self.had_checkpoint = true;
+                self.may_find_left_over = false;
                 Ok(position)
             }
             other => Err(WriteError::transient(format!(
@@ -305,15 +306,33 @@ impl Worker {
         }
     }
 
+    /// Whether a checkpoint at `found` is further than this lane can have brought it, so that another
+    /// engine is at work. The first time in a run it isn't taken for that, if the target has not taken
+    /// anything yet: one that was slow may have committed only now what it was given by an engine that
+    /// was killed.
+    pub(super) fn is_foreign(&mut self, found: &Position) -> bool {
+        if self.reached.as_ref().is_none_or(|reached| found <= reached) {
+            return false;
+        }
+        if !std::mem::take(&mut self.may_find_left_over) {
+            return true;
+        }
+        tracing::info!(lane = %self.setup.name(), %found,
+            "the target has committed what an engine before this one gave it");
+        self.reached = Some(found.clone());
+        false
+    }
+
     /// A checkpoint of another stream, or of a source that has become another, must not be gone on
     /// from, nor written over.
-    fn refuse_foreign(&self, found: &Checkpoint) -> Result<(), WriteError> {
-        let setup = &self.setup;
-        if let (Some(position), Some(reached)) = (&found.position, &self.reached)
-            && position > reached
+    fn refuse_foreign(&mut self, found: &Checkpoint) -> Result<(), WriteError> {
+        let reached = self.reached.clone().unwrap_or_default();
+        if let Some(position) = &found.position
+            && self.is_foreign(position)
         {
-            return Err(other_engine(position, reached));
+            return Err(other_engine(position, &reached));
         }
+        let setup = &self.setup;
         let ways_out = format!(
             "if that is as it should be, copy all its tables again from the source as it is now: {}",
             self.resync_command()

@@ -70,6 +70,7 @@ pub(crate) fn end(
         }
     })?;
     failpoint::pass("mongodb.renamed");
+    checkpoint::forget_emptied(server, stream, collection)?;
     let source = names::source(&table.relation.source);
     checkpoint::set_copied_to(server, stream, &source, copied_to)
 }

@@ -69,13 +69,14 @@ impl Target {
         if mode == LoadMode::Replace {
             let create = format!("CREATE TABLE {beside} LIKE {name}");
             session.run(&create).await.map_err(&failed)?;
-        } else if holds_rows
+        } else if (holds_rows || is_ours)
             && session
                 .run(&format!("TRUNCATE TABLE {name}"))
                 .await
                 .is_err()
         {
-            // A foreign key refers to it, or the right is missing.
+            // A foreign key refers to it, or the right is missing. Either statement waits for what a
+            // loader of before was killed in the middle of.
             let delete = format!("DELETE FROM {name}");
             session.run(&delete).await.map_err(&failed)?;
         }

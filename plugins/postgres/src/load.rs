@@ -53,6 +53,12 @@ impl Target {
             .map_err(&failed)?;
         match mode {
             LoadMode::Fresh => {
+                if is_ours {
+                    // Waits for what a loader of before was killed in the middle of: the server may
+                    // have all of it, and commit it.
+                    let text = format!("LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE");
+                    client.batch_execute(&text).await.map_err(&failed)?;
+                }
                 let holds_rows = client
                     .query_one(&format!("SELECT EXISTS (SELECT FROM {name})"), &[])
                     .await
