@@ -1,7 +1,7 @@
 //! The engine dies at every named point of a copy: the first one, one that was asked for, and one
 //! that mends a gap.
 
-use super::points::{Stage, assert_dies};
+use super::points::{Stage, assert_dies, say};
 
 /// Points of a first copy, with the highest number of passings that is tried.
 pub(super) const FIRST: [(&str, u64); 13] = [
@@ -37,6 +37,7 @@ pub(super) const ANEW: [&str; 2] = ["anew.asked", "anew.forgotten"];
 async fn a_first_copy_is_complete_whatever_point_the_engine_dies_at() {
     let mut stage = Stage::new().await;
     for (point, most) in FIRST {
+        say(point);
         let load = stage.load();
         assert_dies(stage.start_to_die(point, most));
         let running = stage.engine.start();
@@ -54,6 +55,7 @@ async fn a_copy_that_was_asked_for_is_complete_whatever_point_the_engine_dies_at
     stage.settle(&running).await;
     running.terminate().assert_success();
     for (point, most) in AGAIN {
+        say(point);
         let load = stage.load();
         let running = stage.start_to_die(point, most);
         tahr_tests::eventually(super::points::PATIENCE, "it copies again", async || {
@@ -92,6 +94,7 @@ async fn a_gap_is_mended_whatever_point_the_engine_dies_at() {
     stage.settle(&running).await;
     running.terminate().assert_success();
     for point in ANEW {
+        say(point);
         let load = stage.load();
         let key = "tahr:checkpoint:keyed:src";
         // A backup of long ago.

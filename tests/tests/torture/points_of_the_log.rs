@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::points::{PATIENCE, Stage};
+use super::points::{PATIENCE, Stage, say};
 
 /// Points of the log, with the highest number of passings that is tried.
 pub(super) const LOG: [(&str, u64); 10] = [
@@ -36,6 +36,7 @@ async fn the_log_on_disk_goes_on_from_every_point_at_which_the_engine_dies() {
     running.terminate().assert_success();
     for (point, most) in LOG {
         let lane = *stage.random.pick(&LANES);
+        say(point);
         let load = stage.load();
         let running = stage.start_to_die(point, most);
         // A pause of an engine that doesn't run yet would be in the way of its start.
