@@ -1,8 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture torture-masters verify-million large lagging simulate build install
-||||||| parent of f36dc70 (wip: torture, failpoint tests, leftovers of a killed engine)
-.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters verify-million simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
