@@ -1,6 +1,6 @@
 # Thin: each target is a line or two into cargo or scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture-masters verify-million large lagging simulate build install
+.PHONY: help demo demo-masters test fuzz lint docs bench bench-masters torture torture-masters verify-million large lagging simulate build install
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEMO_PACKAGES := -p tahr -p tahr-postgres -p tahr-sqlite -p tahr-redis
@@ -45,6 +45,11 @@ bench-masters: install ## measure several masters beside Bucardo 5, which it ins
 	scripts/bucardo.sh
 	cargo build --release -p tahr -p tahr-tests --bins --example bench_masters
 	$(TARGET)/release/examples/bench_masters
+
+torture: install ## kill the engine 200 times, or KILLS, under load on five kinds of targets, and servers in between
+	scripts/mongod.sh
+	cargo build --workspace
+	TAHR_TORTURE_KILLS=$(or $(KILLS),200) cargo test -p tahr-tests --test main -- --nocapture torture::kills
 
 torture-masters: install ## kill engine and masters at random under load, for a minute or SECONDS
 	cargo build --workspace

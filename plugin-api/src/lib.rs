@@ -90,6 +90,7 @@ mod change;
 pub mod compaction;
 mod description;
 mod error;
+pub mod failpoint;
 mod host;
 pub mod json;
 mod lsn;

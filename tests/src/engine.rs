@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a lane may take to come into a state.
 const LANE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The signal that a failpoint ends the engine with.
+const ABORTED: i32 = rustix::process::Signal::ABORT.as_raw();
+
 /// Lines of an engine's log that a failure shows.
 const SHOWN: usize = 80;
 
@@ -152,9 +155,20 @@ impl Engine {
         self.spawn(&["run"])
     }
 
+    /// As [`start`](Self::start), and it dies when it comes to the [failpoint](tahr_plugin_api::failpoint)
+    /// `point` for the `count`th time.
+    #[track_caller]
+    pub fn start_to_die(&self, point: &str, count: u64) -> Running {
+        self.spawn_with(&["run"], Some(("TAHR_DIE_AT", format!("{point}:{count}"))))
+    }
+
     /// Any command, in the background.
     #[track_caller]
     pub fn spawn(&self, arguments: &[&str]) -> Running {
+        self.spawn_with(arguments, None)
+    }
+
+    fn spawn_with(&self, arguments: &[&str], variable: Option<(&str, String)>) -> Running {
         let program = built("tahr");
         let output = self.folder.join(format!("output-{}", unique()));
         let (stdout, stderr) = (
@@ -166,6 +180,7 @@ impl Engine {
             .current_dir(&self.folder)
             .env("NO_COLOR", "1")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(variable)
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).expect("create a file for stdout"))
             .stderr(File::create(&stderr).expect("create a file for stderr"))
@@ -296,6 +311,18 @@ impl Finished {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout)
             .unwrap_or_else(|error| panic!("`{}`: {error}: {}", self.command, self.stdout))
+    }
+
+    /// Panics with the log unless it died at a failpoint.
+    #[track_caller]
+    pub fn assert_died(&self) {
+        assert!(
+            self.status.signal() == Some(ABORTED),
+            "`{}` ended with {} and passed no failpoint; it logged:\n{}",
+            self.command,
+            self.status,
+            tail(&self.stderr)
+        );
     }
 
     /// Panics with the log unless the exit code is 0.

@@ -53,6 +53,7 @@ mod starts_and_ends;
 mod stopped_target;
 mod the_past_is_told;
 mod timelines;
+mod torture;
 mod transactions;
 mod truncates;
 mod types;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tahr_plugin_api::{
-    Batch, Change, ErrorKind, Part, Position, WriteError, Written, abi::RemoteWriter,
+    Batch, Change, ErrorKind, Part, Position, WriteError, Written, abi::RemoteWriter, failpoint,
 };
 
 use super::{
@@ -130,14 +130,18 @@ impl Worker {
                     given.changes += changes - less;
                     given.transactions += transactions;
                     self.attend(&batch);
+                    failpoint::pass("lane.write");
                     let written = match writer.write(&batch) {
                         Ok(written) => written,
                         Err(error) => return self.refused(error, &batch, transactions),
                     };
-                    if self.moved(&written, batch.previous(), batch.position())? {
+                    if self.moved(&written, batch.previous())? {
                         return Ok(Flow::Again);
                     }
                     is_accepted = written == Written::Accepted;
+                    if is_accepted {
+                        failpoint::pass("lane.accepted");
+                    }
                     if let Written::Stored(position) = written {
                         advanced = Instant::now();
                         let lag = seconds_since_commit(&batch);
@@ -157,8 +161,9 @@ impl Worker {
         given: &mut Given,
     ) -> Result<bool, WriteError> {
         self.reached = self.reached.take().max(Some(at.clone()));
+        failpoint::pass("lane.flush");
         let flushed = writer.flush(at)?;
-        if self.moved(&flushed, feed.given(), at)? {
+        if self.moved(&flushed, feed.given())? {
             return Ok(true);
         }
         feed.advanced(at.clone());
@@ -196,6 +201,7 @@ impl Worker {
                 starts_over = true;
             }
             writer.prepare(relation)?;
+            failpoint::pass("lane.prepared");
             self.ready(relation)?;
         }
         Ok(starts_over)
@@ -222,19 +228,18 @@ impl Worker {
         Ok(Flow::Again)
     }
 
-    /// Whether the checkpoint was not where it was left. Behind is a matter of looking and playing
-    /// again; ahead means that somebody else writes here.
+    /// Whether the checkpoint was not where it was left. Then it is a matter of looking and playing
+    /// again, unless somebody else writes here.
     pub(super) fn moved(
-        &self,
+        &mut self,
         written: &Written,
         previous: &Position,
-        position: &Position,
     ) -> Result<bool, WriteError> {
         match written {
-            Written::Moved(Some(found)) if found > previous && found != position => {
-                Err(other_engine(found, previous))
-            }
             Written::Moved(found) => {
+                if let Some(found) = found.as_ref().filter(|found| self.is_foreign(found)) {
+                    return Err(other_engine(found, previous));
+                }
                 let found = found
                     .as_ref()
                     .map_or_else(|| "nothing".to_owned(), Position::to_string);
@@ -257,7 +262,10 @@ impl Worker {
         given: Given,
         lag: Option<f64>,
     ) -> Result<(), WriteError> {
+        failpoint::pass("lane.stored");
         self.setup.log.stored(self.setup.id, position.clone());
+        failpoint::pass("lane.told");
+        self.may_find_left_over = false;
         self.backoff.succeeded();
         if self
             .single_until
@@ -293,7 +301,9 @@ impl Worker {
         let at = feed.at();
         if is_accepted || (at > feed.given() && !at.is_inside()) {
             let target = if at.is_inside() { feed.given() } else { at };
-            if let Written::Stored(position) = writer.flush(target)? {
+            let flushed = writer.flush(target)?;
+            failpoint::pass("lane.finished");
+            if let Written::Stored(position) = flushed {
                 self.stored(&position, Given::default(), None)?;
             }
         }

@@ -266,7 +266,7 @@ impl Worker {
         }
         self.reached = self.reached.take().max(Some(at.clone()));
         let written = writer.write(&batch)?;
-        if self.moved(&written, &previous, &at)? {
+        if self.moved(&written, &previous)? {
             return Ok(None);
         }
         feed.advanced(at);

@@ -8,7 +8,7 @@ use std::{
 
 use tahr_plugin_api::{
     Checkpoint, LoadMode, Lsn, Position, Relation, StreamId, TableName, WriteError, Written,
-    abi::RemoteWriter,
+    abi::RemoteWriter, failpoint,
 };
 
 use super::{
@@ -37,12 +37,15 @@ impl Worker {
             LoadMode::Replace => {
                 // Also after a crash in the middle, so that readers never see the table emptied.
                 resyncs.keep(names.clone()).map_err(of_state_folder)?;
+                failpoint::pass("copy.kept");
                 self.not_gone(tables)?
             }
         };
         let wishes = resyncs.wanted();
         if !tables.is_empty() {
-            for relation in copy_tables(&self.setup, writer, &mut self.routes, tables, mode)? {
+            let copied = copy_tables(&self.setup, writer, &mut self.routes, tables, mode)?;
+            failpoint::pass("copy.done");
+            for relation in copied {
                 self.ready(&relation)?;
                 let table = &relation.source;
                 let copied_to = self.routes.copied_to(table);
@@ -278,9 +281,11 @@ impl Worker {
             .resyncs
             .note(names, true)
             .map_err(of_state_folder)?;
+        failpoint::pass("anew.asked");
         let marks = found.into_iter().flat_map(|found| &found.copied_to);
         for (name, _) in marks.filter(|(_, lsn)| **lsn != Lsn::ZERO) {
             forget_copy(writer, name)?;
+            failpoint::pass("anew.forgotten");
         }
         self.reached = None;
         self.first_checkpoint(writer)
@@ -290,9 +295,13 @@ impl Worker {
     fn first_checkpoint(&mut self, writer: &mut RemoteWriter) -> Result<Position, WriteError> {
         let tail = self.setup.log.join_at_tail(self.setup.id);
         self.reached = self.reached.take().max(Some(tail.clone()));
-        match writer.flush(&tail)? {
+        failpoint::pass("anew.first");
+        let flushed = writer.flush(&tail)?;
+        failpoint::pass("anew.begun");
+        match flushed {
             Written::Stored(position) if position == tail => {
                 self.had_checkpoint = true;
+                self.may_find_left_over = false;
                 Ok(position)
             }
             other => Err(WriteError::transient(format!(
@@ -301,15 +310,33 @@ impl Worker {
         }
     }
 
+    /// Whether a checkpoint at `found` is further than this lane can have brought it, so that another
+    /// engine is at work. The first time in a run it isn't taken for that, if the target has not taken
+    /// anything yet: one that was slow may have committed only now what it was given by an engine that
+    /// was killed.
+    pub(super) fn is_foreign(&mut self, found: &Position) -> bool {
+        if self.reached.as_ref().is_none_or(|reached| found <= reached) {
+            return false;
+        }
+        if !std::mem::take(&mut self.may_find_left_over) {
+            return true;
+        }
+        tracing::info!(lane = %self.setup.name(), %found,
+            "the target has committed what an engine before this one gave it");
+        self.reached = Some(found.clone());
+        false
+    }
+
     /// A checkpoint of another stream, or of a source that has become another, must not be gone on
     /// from, nor written over.
-    fn refuse_foreign(&self, found: &Checkpoint) -> Result<(), WriteError> {
-        let setup = &self.setup;
-        if let (Some(position), Some(reached)) = (&found.position, &self.reached)
-            && position > reached
+    fn refuse_foreign(&mut self, found: &Checkpoint) -> Result<(), WriteError> {
+        let reached = self.reached.clone().unwrap_or_default();
+        if let Some(position) = &found.position
+            && self.is_foreign(position)
         {
-            return Err(other_engine(position, reached));
+            return Err(other_engine(position, &reached));
         }
+        let setup = &self.setup;
         let ways_out = format!(
             "if that is as it should be, copy all its tables again from the source as it is now: {}",
             self.resync_command()

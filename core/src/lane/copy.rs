@@ -12,6 +12,7 @@ use std::{
 use tahr_plugin_api::{
     Batch, LoadMode, Lsn, Part, Position, Relation, Role, Route, Segment, WriteError,
     abi::{Arena, RemoteWriter},
+    failpoint,
 };
 use tokio::sync::mpsc;
 
@@ -58,13 +59,16 @@ pub(super) fn copy_tables(
                 .update(|status| status.copy = Some(progress.clone()));
             match copy.table(writer, routes, &table, mode)? {
                 Outcome::Done(relation) => {
+                    failpoint::pass("copy.stored");
                     copied.extend(relation);
                     if let Some(&wish) = wishes.get(&progress.table) {
                         let noted = setup.resyncs.done(&progress.table, wish);
                         noted.map_err(of_state_folder)?;
+                        failpoint::pass("copy.noted");
                     }
                     routes.copied(source, copy.snapshot.copied_to());
                     progress.tables_done += 1;
+                    failpoint::pass("copy.next");
                 }
                 Outcome::Rewritten(reason) => {
                     tracing::info!(lane = %setup.name(), "{reason}; copying it again");
@@ -146,6 +150,7 @@ impl Copy<'_> {
         };
         writer.prepare(&relation)?;
         writer.begin_load(&relation, mode)?;
+        failpoint::pass("copy.begun");
         let rewritten = if self.loaders.is_empty() {
             self.rows(table, &source, &relation, &[Mutex::new(&mut *writer)])?
         } else {
@@ -168,6 +173,7 @@ impl Copy<'_> {
                 let mut loader = loader.lock().unwrap_or_else(PoisonError::into_inner);
                 loader.flush(&Position::default())?;
             }
+            failpoint::pass("copy.loaded");
             writer.end_load(&relation, self.snapshot.copied_to())?;
             Ok(Outcome::Done(Some(relation)))
         }
@@ -299,6 +305,7 @@ fn load<W: BorrowMut<RemoteWriter>>(
         if setup.stop.is_stopping() {
             return fail(WriteError::transient("the engine is stopping"));
         }
+        failpoint::pass("copy.load");
         let rows = arena.changes().len();
         let segment = Segment {
             first: 0,

@@ -16,6 +16,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tahr_plugin_api::failpoint;
 
 use crate::source::Table;
 
@@ -195,6 +196,7 @@ impl Resyncs {
         let mut file = fs_err::File::create(&new)?;
         file.write_all(&serde_json::to_vec_pretty(wanted)?)?;
         file.sync_all()?;
+        failpoint::pass("resync.written");
         fs_err::rename(&new, &self.path)?;
         fs_err::File::open(folder)?.sync_all()
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Column, Relation};
+use tahr_plugin_api::{Column, Relation, failpoint};
 
 /// The shapes of one lane's tables, by their name in the source.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ impl Shapes {
         // Whole or not at all, whenever the engine is killed.
         let new = self.path.with_extension("new");
         fs_err::write(&new, serde_json::to_vec_pretty(&self.known)?)?;
+        failpoint::pass("shapes.written");
         fs_err::rename(&new, &self.path)
     }
 }

@@ -59,6 +59,7 @@ impl Lane {
             reached: None,
             catches_up: None,
             had_checkpoint: false,
+            may_find_left_over: true,
             backoff: Backoff::default(),
             aside: Aside::default(),
             setup,
@@ -130,6 +131,8 @@ pub(super) struct Worker {
     pub(super) catches_up: Option<Instant>,
     /// Whether the target has shown a checkpoint in this run.
     pub(super) had_checkpoint: bool,
+    /// Whether the target may still be about to commit what an engine before this one gave it.
+    pub(super) may_find_left_over: bool,
     pub(super) backoff: Backoff,
     /// What the target has rejected.
     pub(super) aside: Aside,

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tahr_plugin_api::failpoint;
+
 use super::{
     recover,
     scribe::Job,
@@ -69,10 +71,12 @@ impl Log {
             return false;
         };
         let (pieces, result) = scribe.write(&job);
+        failpoint::pass("log.written");
         let is_fine = result.is_ok();
         let mut state = self.lock();
         let is_whole = state.adopt(job.epoch, pieces, result, Instant::now());
         drop(state);
+        failpoint::pass("log.adopted");
         if !is_whole {
             scribe.close();
         }
@@ -93,7 +97,9 @@ impl Log {
         if unsynced.is_empty() {
             return;
         }
+        failpoint::pass("log.unsynced");
         let synced = unsynced.sync();
+        failpoint::pass("log.synced");
         let mut state = self.lock();
         match (synced, end) {
             (Ok(()), Some(end)) if epoch == state.epoch => state.disk.synced(&end),

@@ -15,7 +15,7 @@ use std::{
 
 use fs_err::{File, OpenOptions};
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::Relation;
+use tahr_plugin_api::{Relation, failpoint};
 
 use super::{recover::cut, scribe::sync_folder};
 
@@ -89,6 +89,7 @@ impl Ledger {
             let mut file = File::create(&new)?;
             file.write_all(&serde_json::to_vec_pretty(&self.id)?)?;
             file.sync_all()?;
+            failpoint::pass("log.named");
             fs_err::rename(&new, self.stream())?;
         }
         sync_folder(&self.folder)?;

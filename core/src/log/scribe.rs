@@ -8,7 +8,7 @@ use std::{
 };
 
 use fs_err::{File, OpenOptions};
-use tahr_plugin_api::{Position, abi::Arena};
+use tahr_plugin_api::{Position, abi::Arena, failpoint};
 
 use super::{
     ledger::Ledger,
@@ -183,6 +183,7 @@ impl Scribe {
             }
             if let Some(relation) = self.relations.get(version) {
                 self.ledger.note(&relation)?;
+                failpoint::pass("log.noted");
             }
             self.noted.insert(version);
         }
@@ -206,6 +207,10 @@ impl Scribe {
         };
         let ((segment, file, length), is_new) = current;
         let mut writing = &*file;
+        if failpoint::is_due("log.torn") {
+            let _ = writing.write_all(&record[..record.len() / 2]);
+            failpoint::die();
+        }
         if let Err(error) = writing.write_all(record) {
             // Nobody refers to what may be there of it; but the next start reads on to there.
             let _ = file.set_len(length);
@@ -253,6 +258,7 @@ impl Scribe {
                 break (path, file?);
             }
         };
+        failpoint::pass("log.empty");
         let segment = Arc::new(Segment::new(path));
         let header = record::file_header(number, begin);
         let mut writing = &file;
@@ -260,6 +266,7 @@ impl Scribe {
             segment.discard();
             return Err(error);
         }
+        failpoint::pass("log.begun");
         self.unsynced.folder = Some(self.ledger.folder().to_owned());
         Ok((segment, Arc::new(file), header.len() as u64))
     }

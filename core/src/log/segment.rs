@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use tahr_plugin_api::{Position, abi::Arena};
+use tahr_plugin_api::{Position, abi::Arena, failpoint};
 
 use super::record::{FILE_HEADER, Head, RECORD_HEADER, read_file_header};
 
@@ -66,6 +66,7 @@ impl Drop for Segment {
         if *self.is_garbage.get_mut() {
             // It may be gone already with its folder; there is nothing to do about it either way.
             let _ = fs_err::remove_file(&self.path);
+            failpoint::pass("log.removed");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use tahr_plugin_api::{Lsn, TableName};
+use tahr_plugin_api::{Lsn, TableName, failpoint};
 use tahr_postgres_connect::Url;
 use tokio_postgres::Client;
 
@@ -115,6 +115,7 @@ impl Opened {
             let tables = published(config, name, &tables);
             Publication::ensure(&client, &publication, &owner, &tables).await?;
         }
+        failpoint::pass("source.published");
         let confirmed = match Slot::find(&client, &slot).await? {
             Some(found) => match found.confirmed_flush {
                 Some(confirmed) => confirmed,
@@ -131,7 +132,9 @@ impl Opened {
                     }
                 };
                 let timeout = source.slot_timeout;
-                Slot::create(&url, &application, &slot, timeout, &mut waiting).await?
+                let begin = Slot::create(&url, &application, &slot, timeout, &mut waiting).await?;
+                failpoint::pass("source.slot");
+                begin
             }
         };
         let opened = Self {

@@ -14,7 +14,7 @@ use std::{
 
 use futures_util::FutureExt as _;
 use pgwire_replication::{ReplicationClient, ReplicationEvent};
-use tahr_plugin_api::Lsn;
+use tahr_plugin_api::{Lsn, failpoint};
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{
@@ -242,7 +242,9 @@ impl Reader {
         let now = Instant::now();
         let released = self.log.release(|position| frontier.observe(now, position));
         if let Some(lsn) = released {
+            failpoint::pass("frontier.decided");
             client.update_applied_lsn(pgwire_replication::Lsn(lsn.0));
+            failpoint::pass("frontier.told");
         }
         let end = client.metrics().last_wal_end();
         self.status.update(|status| {
@@ -344,6 +346,7 @@ impl Stream<'_> {
     }
 
     async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
+        failpoint::pass("source.read");
         let mut appending = pin!(self.reader.log.append(arena));
         let appended = loop {
             match tokio::time::timeout(FEEDBACK_EVERY, &mut appending).await {
@@ -352,6 +355,7 @@ impl Stream<'_> {
                 Err(_) => self.check_session()?,
             }
         };
+        failpoint::pass("source.appended");
         match appended {
             // It comes again.
             Ok(()) | Err(LogError::Rewound) => Ok(()),

@@ -62,7 +62,7 @@ pub(crate) fn run(server: &mut Server, tables: &Tables, command: Command) -> Res
     }
     let done = usize::try_from(answer.get_i32("n").unwrap_or(0)).unwrap_or(0);
     match command.verb {
-        Verb::Set | Verb::ReplaceEqual if done < rows => {
+        Verb::Set | Verb::ReplaceEqual if done < rows && !table.is_emptied => {
             let place = match kept {
                 Some(body) => find_missing(server, collection, &body)?,
                 None => None,

@@ -2,7 +2,8 @@
 //!
 //! `_id` is `{sync, source, table}`. Where `table` is empty it is the stream's: `position` is where
 //! the data stands, `session` the one whose transactions move it, `displaced` the keys that rows of
-//! an open transaction have lost, `redo` a batch that a server without transactions is applying. The
+//! an open transaction have lost, `redo` a batch that a server without transactions is applying,
+//! `emptied` the collections that were emptied for a truncate whose batch is not committed. The
 //! others hold `copied_to` of a source table, `0/0` while its copy is under way.
 
 use mongodb::bson::{Binary, Bson, Document, doc, spec::BinarySubtype};
@@ -27,6 +28,8 @@ pub(crate) struct Stored {
     /// The session whose transactions moved it last.
     pub(crate) session: Option<Document>,
     pub(crate) redo: Option<Redo>,
+    /// Collections that were emptied for a truncate that is still to come.
+    pub(crate) emptied: Vec<String>,
 }
 
 fn id(stream: &StreamId, table: &str) -> Document {
@@ -75,6 +78,9 @@ pub(crate) fn read(server: &mut Server, stream: &StreamId) -> Result<Option<Stor
             Some(text("position")?.parse().map_err(|_| broken("position"))?);
         stored.session = document.get_document("session").ok().cloned();
         stored.displaced = displaced(&document).ok_or_else(|| broken("displaced"))?;
+        let emptied = document.get_array("emptied").into_iter().flatten();
+        let emptied = emptied.filter_map(|name| name.as_str());
+        stored.emptied = emptied.map(str::to_owned).collect();
         if let Ok(redo) = document.get_document("redo") {
             stored.redo = Some(Redo::read(redo).ok_or_else(|| broken("redo"))?);
         }
@@ -96,6 +102,8 @@ pub(crate) struct Beside<'a> {
     pub(crate) displaced: Option<&'a Displaced>,
     pub(crate) session: Option<&'a Document>,
     pub(crate) redo: Option<&'a Redo>,
+    /// Collections that are truncated: what was noted by [`note_emptied`] has come.
+    pub(crate) truncated: Vec<&'a str>,
 }
 
 /// Moves the stream from `previous` to `position`, in the transaction if one is open; false where
@@ -123,9 +131,13 @@ pub(crate) fn advance(
         Some(previous) => previous.to_string().into(),
         None => doc! { "$exists": false }.into(),
     };
+    let mut change = doc! { "$set": set };
+    if !beside.truncated.is_empty() {
+        change.insert("$pullAll", doc! { "emptied": &beside.truncated });
+    }
     let update = doc! {
         "q": { "_id": id(stream, ""), "position": expected, "redo": { "$exists": false } },
-        "u": { "$set": set },
+        "u": change,
         "upsert": previous.is_none(),
     };
     let mut command = doc! { "update": CHECKPOINT, "updates": [update] };
@@ -139,6 +151,34 @@ pub(crate) fn advance(
         Some(refused) => Err(refused.error),
         None => Ok(answer.get_i32("n").unwrap_or(0) == 1),
     }
+}
+
+/// Notes that a collection is being emptied for a truncate behind `position`; false where the stream
+/// is not there.
+pub(crate) fn note_emptied(
+    server: &mut Server,
+    stream: &StreamId,
+    position: &Position,
+    collection: &str,
+) -> Result<bool, WriteError> {
+    let update = doc! {
+        "q": { "_id": id(stream, ""), "position": position.to_string() },
+        "u": { "$addToSet": { "emptied": collection } },
+    };
+    change(server, update)
+}
+
+/// Notes that a collection is no emptied one any more: it was copied.
+pub(crate) fn forget_emptied(
+    server: &mut Server,
+    stream: &StreamId,
+    collection: &str,
+) -> Result<(), WriteError> {
+    let update = doc! {
+        "q": { "_id": id(stream, ""), "emptied": collection },
+        "u": { "$pull": { "emptied": collection } },
+    };
+    change(server, update).map(drop)
 }
 
 /// Notes that the batch that was to be done again is done.
@@ -170,7 +210,7 @@ pub(crate) fn set_session(
         "q": { "_id": id(stream, "") },
         "u": { "$set": { "session": session.clone() } },
     };
-    change(server, update)
+    change(server, update).map(drop)
 }
 
 /// Whether a copy of a table was begun.
@@ -197,17 +237,18 @@ pub(crate) fn set_copied_to(
         "u": { "$set": { "stream": identity, "copied_to": copied_to.to_string() } },
         "upsert": true,
     };
-    change(server, update)
+    change(server, update).map(drop)
 }
 
-fn change(server: &mut Server, update: Document) -> Result<(), WriteError> {
+/// Changes a document, or makes it; whether there was one to change.
+fn change(server: &mut Server, update: Document) -> Result<bool, WriteError> {
     let command = doc! {
         "update": CHECKPOINT, "updates": [update], "writeConcern": concern(server),
     };
     let answer = server.run_here(&command, DOING)?;
     match of_answer(DOING, &answer) {
         Some(refused) => Err(refused.error),
-        None => Ok(()),
+        None => Ok(answer.get_i32("n").unwrap_or(0) == 1),
     }
 }
 

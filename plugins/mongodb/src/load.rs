@@ -6,7 +6,7 @@
 //! copied again, never one that is believed and not there.
 
 use mongodb::bson::{Document, doc};
-use tahr_plugin_api::{LoadMode, Lsn, StreamId, WriteError};
+use tahr_plugin_api::{LoadMode, Lsn, StreamId, WriteError, failpoint};
 
 use crate::{
     catalog, checkpoint,
@@ -69,6 +69,8 @@ pub(crate) fn end(
             error.table(collection)
         }
     })?;
+    failpoint::pass("mongodb.renamed");
+    checkpoint::forget_emptied(server, stream, collection)?;
     let source = names::source(&table.relation.source);
     checkpoint::set_copied_to(server, stream, &source, copied_to)
 }

@@ -243,7 +243,10 @@ impl<'p, 'a> Moves<'p, 'a> {
         let base = match &content.base {
             Some(id) => {
                 let document = self.held.get(&(self.number, id.clone()));
-                Some(document.ok_or_else(|| missing(&self.table.collection))?)
+                if document.is_none() && !self.table.is_emptied {
+                    return Err(missing(&self.table.collection));
+                }
+                document
             }
             None => None,
         };

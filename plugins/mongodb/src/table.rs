@@ -41,6 +41,9 @@ pub(crate) struct Table {
     /// Whether a unique index of the collection ties rows to each other, so that changes keep
     /// the source's order.
     pub(crate) in_order: bool,
+    /// Whether it was emptied for a truncate that is still to come, so that rows may be missing which
+    /// changes before that are about.
+    pub(crate) is_emptied: bool,
 }
 
 impl Table {
@@ -68,6 +71,7 @@ impl Table {
             fields,
             key,
             in_order: false,
+            is_emptied: false,
         }
     }
 
@@ -122,6 +126,15 @@ impl Tables {
     /// Has the changes of a table keep the source's order from now on; false where they do.
     pub(crate) fn keep_order(&mut self, number: usize) -> bool {
         !std::mem::replace(&mut self.0[number].in_order, true)
+    }
+
+    /// Notes of a collection whether it was emptied for a truncate that is still to come.
+    pub(crate) fn set_emptied(&mut self, collection: &str, is_emptied: bool) {
+        for table in &mut self.0 {
+            if table.collection == collection {
+                table.is_emptied = is_emptied;
+            }
+        }
     }
 
     /// Forgets them all.

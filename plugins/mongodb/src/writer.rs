@@ -39,6 +39,8 @@ pub struct MongodbWriter {
     position: Option<Position>,
     /// Keys that rows of the open source transaction have lost.
     displaced: Displaced,
+    /// Collections that were emptied for a truncate that is still to come.
+    emptied: HashSet<String>,
     /// Collections of copies that a loader has seen.
     loading: HashSet<String>,
 }
@@ -78,6 +80,7 @@ impl MongodbWriter {
                 return Err(refused(&name, message, hint));
             }
         }
+        table.is_emptied = self.emptied.contains(&name);
         Ok(self.tables.add(table))
     }
 
@@ -108,8 +111,9 @@ impl MongodbWriter {
     }
 
     /// Ends what an engine before this one may have left open: its transaction would hold the
-    /// checkpoint for a minute, and a batch of a server without transactions is half applied.
-    fn take_over(&mut self, stored: &checkpoint::Stored) -> Result<(), WriteError> {
+    /// checkpoint for a minute, and a batch of a server without transactions is half applied. Whether
+    /// that one may have committed since `stored` was read.
+    fn take_over(&mut self, stored: &checkpoint::Stored) -> Result<bool, WriteError> {
         if let Some(redo) = &stored.redo {
             self.host
                 .info("applying the rest of a batch that was committed");
@@ -119,11 +123,11 @@ impl MongodbWriter {
             }
         }
         if !self.server.is_transactional() {
-            return Ok(());
+            return Ok(false);
         }
         let session = self.server.session_id()?;
         if stored.session.as_ref() == Some(&session) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(old) = &stored.session {
             let kill = doc! { "killSessions": [old.clone()] };
@@ -135,7 +139,7 @@ impl MongodbWriter {
         if stored.checkpoint.position.is_some() {
             checkpoint::set_session(&mut self.server, &self.stream, &session)?;
         }
-        Ok(())
+        Ok(stored.session.is_some())
     }
 
     fn moved(&mut self) -> Result<Written, WriteError> {
@@ -176,6 +180,7 @@ impl Writer for MongodbWriter {
             stream: StreamId::default(),
             position: None,
             displaced: Displaced::default(),
+            emptied: HashSet::new(),
             loading: HashSet::new(),
         })
     }
@@ -186,10 +191,16 @@ impl Writer for MongodbWriter {
 
     fn checkpoint(&mut self, stream: &StreamId) -> Result<Option<Checkpoint>, WriteError> {
         self.stream = stream.clone();
-        let stored = checkpoint::read(&mut self.server, stream)?;
-        if let (Role::Stream, Some(stored)) = (self.role, &stored) {
-            self.take_over(stored)?;
+        let mut stored = checkpoint::read(&mut self.server, stream)?;
+        if let (Role::Stream, Some(found)) = (self.role, &stored)
+            && self.take_over(found)?
+        {
+            stored = checkpoint::read(&mut self.server, stream)?;
         }
+        self.emptied = stored
+            .iter_mut()
+            .flat_map(|stored| stored.emptied.drain(..))
+            .collect();
         let (checkpoint, displaced) = stored
             .map(|stored| (Some(stored.checkpoint), stored.displaced))
             .unwrap_or_default();
@@ -223,12 +234,12 @@ impl Writer for MongodbWriter {
 
     fn end_load(&mut self, relation: &Arc<Relation>, copied_to: Lsn) -> Result<(), WriteError> {
         let number = self.table(relation)?;
-        load::end(
-            &mut self.server,
-            &self.stream,
-            self.tables.get(number),
-            copied_to,
-        )
+        let table = self.tables.get(number);
+        load::end(&mut self.server, &self.stream, table, copied_to)?;
+        let collection = table.collection.clone();
+        self.tables.set_emptied(&collection, false);
+        self.emptied.remove(&collection);
+        Ok(())
     }
 
     fn forget_copy(&mut self, table: &TableName) -> Result<(), WriteError> {

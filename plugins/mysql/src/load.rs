@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use tahr_plugin_api::{Batch, LoadMode, Lsn, Op, Relation, WriteError};
+use tahr_plugin_api::{Batch, LoadMode, Lsn, Op, Relation, WriteError, failpoint};
 
 use crate::{
     catalog::Existing,
@@ -65,16 +65,18 @@ impl Target {
         let old = quote(&old_table(&table.name));
         let drop = format!("DROP TABLE IF EXISTS {beside}, {old}");
         session.run(&drop).await.map_err(&failed)?;
+        failpoint::pass("mysql.dropped");
         if mode == LoadMode::Replace {
             let create = format!("CREATE TABLE {beside} LIKE {name}");
             session.run(&create).await.map_err(&failed)?;
-        } else if holds_rows
+        } else if (holds_rows || is_ours)
             && session
                 .run(&format!("TRUNCATE TABLE {name}"))
                 .await
                 .is_err()
         {
-            // A foreign key refers to it, or the right is missing.
+            // A foreign key refers to it, or the right is missing. Either statement waits for what a
+            // loader of before was killed in the middle of.
             let delete = format!("DELETE FROM {name}");
             session.run(&delete).await.map_err(&failed)?;
         }
@@ -178,7 +180,9 @@ impl Target {
                 let old = quote(&old_table(&table.name));
                 let rename = format!("RENAME TABLE {name} TO {old}, {beside} TO {name}");
                 session.run(&rename).await.map_err(&failed)?;
+                failpoint::pass("mysql.renamed");
                 self.rows.mark(session, &source, copied_to).await?;
+                failpoint::pass("mysql.marked");
                 let drop = format!("DROP TABLE IF EXISTS {old}");
                 session.run(&drop).await.map_err(&failed)?;
             }

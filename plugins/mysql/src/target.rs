@@ -7,7 +7,7 @@ use std::{
 
 use tahr_plugin_api::{
     Batch, Checkpoint, Host, LoadMode, Lsn, Position, Relation, Role, StreamId, TableName,
-    WriteError, Written,
+    WriteError, Written, failpoint,
 };
 
 use crate::{
@@ -350,6 +350,7 @@ async fn attempt<'a>(
     if !applier.script.expects_nothing() {
         applier.flush().await?;
     }
+    failpoint::pass("mysql.applied");
     if ends {
         applier.script.add(What::Transaction, Expect::Any, "COMMIT");
     }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tahr_plugin_api::{Batch, LoadMode, Lsn, Relation, WriteError};
+use tahr_plugin_api::{Batch, LoadMode, Lsn, Relation, WriteError, failpoint};
 
 use crate::{
     copy::copy_rows,
@@ -53,6 +53,12 @@ impl Target {
             .map_err(&failed)?;
         match mode {
             LoadMode::Fresh => {
+                if is_ours {
+                    // Waits for what a loader of before was killed in the middle of: the server may
+                    // have all of it, and commit it.
+                    let text = format!("LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE");
+                    client.batch_execute(&text).await.map_err(&failed)?;
+                }
                 let holds_rows = client
                     .query_one(&format!("SELECT EXISTS (SELECT FROM {name})"), &[])
                     .await
@@ -161,6 +167,7 @@ impl Target {
         self.rows
             .mark(client, &relation.source.to_string(), copied_to)
             .await?;
+        failpoint::pass("postgres.marked");
         client.batch_execute("COMMIT").await.map_err(&failed)?;
         self.loads.remove(&relation.oid);
         self.load_statements.remove(&relation.oid);

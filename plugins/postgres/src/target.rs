@@ -7,7 +7,7 @@ use std::{
 
 use tahr_plugin_api::{
     Batch, Checkpoint, Host, LoadMode, Lsn, Position, Relation, Role, StreamId, TableName,
-    WriteError, Written,
+    WriteError, Written, failpoint,
 };
 
 use crate::{
@@ -249,6 +249,7 @@ impl Target {
         for step in steps {
             applier.step(step).await?;
         }
+        failpoint::pass("postgres.applied");
         let end = match (ends, self.is_open) {
             (true, _) => "COMMIT",
             (false, true) => "RELEASE SAVEPOINT tahr",

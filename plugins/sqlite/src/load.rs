@@ -6,7 +6,7 @@
 //! of its own keeps them: its rows are replaced.
 
 use rusqlite::{Connection, params};
-use tahr_plugin_api::{LoadMode, Lsn, Relation, StreamId, WriteError};
+use tahr_plugin_api::{LoadMode, Lsn, Relation, StreamId, WriteError, failpoint};
 
 use crate::{
     catalog, checkpoint,
@@ -95,6 +95,7 @@ pub(crate) fn end(
         )
     };
     connection.execute_batch(&sql).map_err(error)?;
+    failpoint::pass("sqlite.swapped");
     let source = names::source(&relation.source);
     checkpoint::set_copied_to(connection, stream, &source, copied_to)
 }

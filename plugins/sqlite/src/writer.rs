@@ -9,7 +9,7 @@ use std::{
 use rusqlite::{Connection, InterruptHandle};
 use tahr_plugin_api::{
     Batch, Cancel, Capabilities, CheckReport, Checkpoint, Host, LoadMode, Lsn, Position, Relation,
-    Role, RuleTable, StreamId, TableName, WriteError, Writer, Written,
+    Role, RuleTable, StreamId, TableName, WriteError, Writer, Written, failpoint,
     read_back::{Digest, ReadBack},
 };
 
@@ -241,6 +241,7 @@ impl Writer for SqliteWriter {
         }
         let written = self.write_open(batch).and_then(|is_expected| {
             if is_expected && batch.ends_transaction() {
+                failpoint::pass("sqlite.applied");
                 commit(self.connection()?)?;
             }
             Ok(is_expected)

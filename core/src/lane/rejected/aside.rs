@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use tahr_plugin_api::{Batch, ErrorKind, Lsn, Position, TableName, WriteError};
+use tahr_plugin_api::{Batch, ErrorKind, Lsn, Position, TableName, WriteError, failpoint};
 
 use super::{
     book::{Book, rejected_path},
@@ -92,7 +92,9 @@ impl Aside {
         let Some(sifted) = sift(book, &batch, &self.refused) else {
             return Ok((batch, 0));
         };
+        failpoint::pass("rejected.sifted");
         book.sync().map_err(on_disk)?;
+        failpoint::pass("rejected.noted");
         let less = routed_changes(&batch).saturating_sub(routed_changes(&sifted));
         Ok((sifted, less))
     }

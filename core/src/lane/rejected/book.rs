@@ -17,7 +17,7 @@ use std::{
 
 use fs_err::{File, os::unix::fs::OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Lsn, Position, StreamId, TableName};
+use tahr_plugin_api::{Lsn, Position, StreamId, TableName, failpoint};
 
 use super::{deed::Key, entry::Entry};
 
@@ -459,6 +459,7 @@ impl Book {
             .open(&new)?;
         file.write_all(&text)?;
         file.sync_data()?;
+        failpoint::pass("rejected.written");
         fs_err::rename(&new, &self.path)?;
         File::open(&folder)?.sync_all()?;
         for ((_, end), written) in self.records.iter_mut().zip(ends) {

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tahr_plugin_api::{
     Batch, ErrorKind, Part, Position, Relation, WriteError, Written,
     abi::{RawTransaction, RemoteWriter},
+    failpoint,
 };
 
 use super::{
@@ -136,6 +137,7 @@ impl Worker {
                 }
                 book.sync().map_err(on_disk)?;
             }
+            failpoint::pass("rejected.retried");
             self.reached = self.reached.take().max(Some(position.clone()));
             let batch = batch_of(&due, previous.clone(), position.clone());
             let written = writer.write(&batch).and_then(|written| match written {

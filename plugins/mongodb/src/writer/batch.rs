@@ -1,7 +1,9 @@
 //! One batch: on a server with transactions, and on one without.
 
+use std::collections::HashSet;
+
 use mongodb::bson::doc;
-use tahr_plugin_api::{Batch, WriteError, Written};
+use tahr_plugin_api::{Batch, Op, WriteError, Written, failpoint};
 
 use super::MongodbWriter;
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     commands::{Command, Commands},
     documents::Documents,
     moves::Displaced,
+    names,
     plan::{Held, Plan},
     redo::Redo,
     values::Notes,
@@ -51,6 +54,7 @@ impl MongodbWriter {
                 Ok(Some(counts)) => {
                     self.count(counts);
                     self.displaced = displaced;
+                    self.truncated(batch);
                     self.position = Some(batch.position().clone());
                     return Ok(Written::Stored(batch.position().clone()));
                 }
@@ -119,6 +123,7 @@ impl MongodbWriter {
         for command in commands {
             counts.missing_deletes += apply::run(&mut self.server, &self.tables, command)?;
         }
+        failpoint::pass("mongodb.applied");
         self.server.commit()?;
         Ok(Some(counts))
     }
@@ -188,7 +193,9 @@ impl MongodbWriter {
         if batch.ends_transaction() {
             displaced.0.clear();
         }
+        let truncated = emptied_of(batch, &self.emptied);
         let beside = Beside {
+            truncated: truncated.iter().map(|name| &**name).collect(),
             displaced: (*displaced != self.displaced).then_some(&*displaced),
             redo,
             ..Beside::default()
@@ -206,32 +213,40 @@ impl MongodbWriter {
     }
 
     /// Empties the large collections that the batch truncates: too much for a transaction. Where it
-    /// is interrupted they are emptied again, since the truncate comes again. False where the
-    /// checkpoint is not the batch's.
+    /// is interrupted they are emptied again, since the truncate comes again. What comes before it
+    /// then, perhaps as a batch of its own, doesn't find its rows any more: so that is noted first.
+    /// False where the checkpoint is not the batch's.
     fn empty_large(&mut self, plan: &Plan<'_>, batch: &Batch) -> Result<bool, WriteError> {
-        let mut is_known = false;
         for group in plan.groups.iter().filter(|group| group.truncate.is_some()) {
-            let collection = &self.tables.get(group.table).collection;
+            let collection = self.tables.get(group.table).collection.clone();
             let doing = format!("empty collection {collection:?}");
-            let count = doc! { "count": collection };
+            let count = doc! { "count": &collection };
             let count = self.server.run_here(&count, &doing)?;
             if count.get_i32("n").map_or(i64::MAX, i64::from) <= SMALL {
                 continue;
             }
-            if !is_known {
-                let found = checkpoint::position(&mut self.server, &self.stream)?;
-                if found.as_ref() != Some(batch.previous()) {
-                    return Ok(false);
-                }
-                is_known = true;
+            let (server, stream) = (&mut self.server, &self.stream);
+            if !checkpoint::note_emptied(server, stream, batch.previous(), &collection)? {
+                return Ok(false);
             }
+            self.tables.set_emptied(&collection, true);
+            self.emptied.insert(collection.clone());
             let all = doc! {
-                "delete": collection, "deletes": [{ "q": {}, "limit": 0 }],
+                "delete": &collection, "deletes": [{ "q": {}, "limit": 0 }],
                 "writeConcern": { "w": "majority" },
             };
             self.server.run_long(&all, &doing)?;
+            failpoint::pass("mongodb.emptied");
         }
         Ok(true)
+    }
+
+    /// Notes that the batch, with its truncates, is committed.
+    fn truncated(&mut self, batch: &Batch) {
+        for collection in emptied_of(batch, &self.emptied) {
+            self.tables.set_emptied(&collection, false);
+            self.emptied.remove(&collection);
+        }
     }
 
     /// Adds copied rows.
@@ -270,4 +285,18 @@ impl MongodbWriter {
             }
         }
     }
+}
+
+/// Those of the emptied collections that the batch truncates.
+fn emptied_of(batch: &Batch, emptied: &HashSet<String>) -> Vec<String> {
+    if emptied.is_empty() {
+        return Vec::new();
+    }
+    let truncates = batch.changes().filter(|change| change.op() == Op::Truncate);
+    let mut collections: Vec<String> = truncates
+        .map(|change| names::collection(change.relation()))
+        .filter(|name| emptied.contains(name))
+        .collect();
+    collections.dedup();
+    collections
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use redis::Value as Reply;
-use tahr_plugin_api::{Lsn, Position, Relation, WriteError, Written};
+use tahr_plugin_api::{Lsn, Position, Relation, WriteError, Written, failpoint};
 
 use super::RedisWriter;
 use crate::{
@@ -27,6 +27,7 @@ impl RedisWriter {
     ) -> Result<Answer, WriteError> {
         for is_again in [false, true] {
             self.send(commands, guard, changes)?;
+            failpoint::pass("redis.sent");
             match self.connection.receive() {
                 Err(error) if error.code == "NOSCRIPT" && !is_again => self.script.forget(),
                 reply => return script::answer(&reply?),
@@ -124,6 +125,7 @@ impl RedisWriter {
             if answer != Answer::Stored(0) {
                 return Ok(answer);
             }
+            failpoint::pass("redis.emptied");
         }
         Ok(Answer::Stored(0))
     }
