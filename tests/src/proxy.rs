@@ -40,6 +40,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts a proxy on a free port, passing everything on to `target`.
+    #[expect(clippy::unused_async, reason = "it can only be called in a runtime")]
     pub async fn start(target: SocketAddr) -> Self {
         let socket = narrow().expect("a socket of the proxy");
         let bound = socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)));
