@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tahr_plugin_api::{
-    Batch, Change, ErrorKind, LoadMode, Part, Position, WriteError, Written, abi::RemoteWriter,
+    Batch, Change, ErrorKind, LoadMode, Part, Position, Relation, WriteError, Written,
+    abi::RemoteWriter,
 };
 
 use super::{
@@ -53,7 +54,9 @@ impl Worker {
                     return Ok(Flow::Again);
                 }
                 is_accepted = false;
-                self.grant(writer, feed)?;
+                if let Some(flow) = self.grant(writer, feed)? {
+                    return Ok(flow);
+                }
             }
             if let Some(flow) = self.mend(writer, feed, &mut is_accepted)? {
                 return Ok(flow);
@@ -126,11 +129,19 @@ impl Worker {
                     if self.prepare(writer, &batch)? {
                         return Ok(Flow::Again);
                     }
-                    let (batch, less) = self.aside.sift(batch)?;
+                    // Noted before rows are set aside, whose changes go by without being written.
+                    self.attend(&batch);
+                    let (batch, less) = match self.aside.sift(&self.setup, &batch) {
+                        Ok(None) => (batch, 0),
+                        Ok(Some((sifted, less))) => {
+                            self.attend(&sifted);
+                            (sifted, less)
+                        }
+                        Err(error) => return self.one_by_one(error, &batch, transactions),
+                    };
                     self.reached = self.reached.take().max(Some(batch.position().clone()));
                     given.changes += changes - less;
                     given.transactions += transactions;
-                    self.attend(&batch);
                     let written = match writer.write(&batch) {
                         Ok(written) => written,
                         Err(error) => return self.refused(error, &batch, transactions),
@@ -181,20 +192,8 @@ impl Worker {
             if self.prepared.contains(&relation.version) || !batch.changes().any(is_its) {
                 continue;
             }
-            let reason = self
-                .shapes
-                .as_ref()
-                .and_then(|shapes| shapes.reason(relation, self.has_columns()));
-            if let Some(reason) = reason {
-                let oids = [relation.oid];
-                let tables = self.setup.runtime.block_on(look_up(&self.setup, &oids));
-                let tables = tables.map_err(of_source)?;
-                if !tables.is_empty() {
-                    tracing::info!(lane = %self.setup.name(), "{reason}; copying it again");
-                    self.take_back(writer)?;
-                    self.copy(writer, tables, LoadMode::Replace)?;
-                    return Ok(true);
-                }
+            if self.reshape(writer, relation)? {
+                return Ok(true);
             }
             let is_open = matches!(batch.part(), Part::Middle | Part::Last);
             let capabilities = &self.setup.plugin.description.capabilities;
@@ -214,6 +213,30 @@ impl Worker {
         Ok(starts_over)
     }
 
+    /// Copies the table of `relation` again where the stream doesn't bring the values that its schema
+    /// has brought; whether that was so, and the lane has to start over.
+    pub(super) fn reshape(
+        &mut self,
+        writer: &mut RemoteWriter,
+        relation: &Relation,
+    ) -> Result<bool, WriteError> {
+        let shapes = self.shapes.as_ref();
+        let reason = shapes.and_then(|shapes| shapes.reason(relation, self.has_columns()));
+        let Some(reason) = reason else {
+            return Ok(false);
+        };
+        let oids = [relation.oid];
+        let tables = self.setup.runtime.block_on(look_up(&self.setup, &oids));
+        let tables = tables.map_err(of_source)?;
+        if tables.is_empty() {
+            return Ok(false);
+        }
+        tracing::info!(lane = %self.setup.name(), "{reason}; copying it again");
+        self.take_back(writer)?;
+        self.copy(writer, tables, LoadMode::Replace)?;
+        Ok(true)
+    }
+
     /// After a batch was refused: the change to blame is set aside, where the sync wants that;
     /// otherwise one of several transactions is to blame, and the good ones among them are to be
     /// stored first.
@@ -223,10 +246,19 @@ impl Worker {
         batch: &Batch,
         transactions: u64,
     ) -> Result<Flow, WriteError> {
-        let error = match self.aside.refused(&self.setup, error, batch) {
-            Ok(()) => return Ok(Flow::Again),
-            Err(error) => error,
-        };
+        match self.aside.refused(&self.setup, error, batch) {
+            Ok(()) => Ok(Flow::Again),
+            Err(error) => self.one_by_one(error, batch, transactions),
+        }
+    }
+
+    /// What a batch that can't be written leads to.
+    fn one_by_one(
+        &mut self,
+        error: WriteError,
+        batch: &Batch,
+        transactions: u64,
+    ) -> Result<Flow, WriteError> {
         if error.kind != ErrorKind::Rejected || transactions < 2 {
             return Err(error);
         }

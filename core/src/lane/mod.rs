@@ -42,6 +42,8 @@ mod begin;
 mod claims;
 mod copy;
 mod feed;
+mod folder;
+mod mend;
 mod probe;
 pub mod rejected;
 mod resync;
