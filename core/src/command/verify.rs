@@ -90,7 +90,7 @@ fn lines(verified: &Verified) -> Vec<String> {
     } in &verified.lanes
     {
         for table in tables {
-            lines.push(format!("{lane}  {}  {}", table.table, verdict(table)));
+            lines.push(format!("{lane}  {}  {}", table.table, verdict(lane, table)));
             let shown = table
                 .keys
                 .iter()
@@ -112,7 +112,7 @@ fn lines(verified: &Verified) -> Vec<String> {
 }
 
 /// One table in a line.
-fn verdict(table: &TableReport) -> String {
+fn verdict(lane: &str, table: &TableReport) -> String {
     if let Some(why) = &table.skipped {
         return format!("not compared: {why}");
     }
@@ -129,6 +129,10 @@ fn verdict(table: &TableReport) -> String {
     };
     if table.repaired > 0 {
         line = format!("{line}; {} repaired", grouped(table.repaired));
+    }
+    if table.set_aside > 0 {
+        let count = grouped(table.set_aside);
+        line = format!("{line}; {count} set aside, see `tahr rejected {lane}`");
     }
     if table.moving > 0 {
         line = format!("{line}; {} kept changing", grouped(table.moving));
@@ -180,10 +184,14 @@ fn faults(verified: &Verified, has_repaired: bool) -> Vec<Error> {
             let error = Error::failed(format!(
                 "{count} {rows} of table {name} differ in lane {lane}"
             ));
-            let hint = format!("tahr verify {lane} --table {name} --repair");
-            errors.push(match has_repaired {
-                true => error,
-                false => error.hint(hint),
+            errors.push(if table.set_aside >= stays {
+                error.hint(format!(
+                    "the target refused them; mend it, then: tahr rejected retry {lane} --all"
+                ))
+            } else if has_repaired {
+                error
+            } else {
+                error.hint(format!("tahr verify {lane} --table {name} --repair"))
             });
         }
     }

@@ -93,6 +93,7 @@ impl Control {
                 id: seat.id,
                 status: Arc::clone(&seat.status),
                 attendant: Arc::clone(&seat.attendant),
+                rejected: Arc::clone(&seat.rejected),
                 runtime: Handle::current(),
             })
         });

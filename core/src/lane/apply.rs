@@ -52,7 +52,9 @@ impl Worker {
                     return Ok(Flow::Again);
                 }
                 is_accepted = false;
-                self.grant(writer, feed)?;
+                if let Some(flow) = self.grant(writer, feed)? {
+                    return Ok(flow);
+                }
             }
             if let Some(flow) = self.mend(writer, feed, &mut is_accepted)? {
                 return Ok(flow);
@@ -125,11 +127,19 @@ impl Worker {
                     if self.prepare(writer, &batch)? {
                         return Ok(Flow::Again);
                     }
-                    let (batch, less) = self.aside.sift(batch)?;
+                    // Noted before rows are set aside, whose changes go by without being written.
+                    self.attend(&batch);
+                    let (batch, less) = match self.aside.sift(&self.setup, &batch) {
+                        Ok(None) => (batch, 0),
+                        Ok(Some((sifted, less))) => {
+                            self.attend(&sifted);
+                            (sifted, less)
+                        }
+                        Err(error) => return self.one_by_one(error, &batch, transactions),
+                    };
                     self.reached = self.reached.take().max(Some(batch.position().clone()));
                     given.changes += changes - less;
                     given.transactions += transactions;
-                    self.attend(&batch);
                     failpoint::pass("lane.write");
                     let written = match writer.write(&batch) {
                         Ok(written) => written,
@@ -216,10 +226,19 @@ impl Worker {
         batch: &Batch,
         transactions: u64,
     ) -> Result<Flow, WriteError> {
-        let error = match self.aside.refused(&self.setup, error, batch) {
-            Ok(()) => return Ok(Flow::Again),
-            Err(error) => error,
-        };
+        match self.aside.refused(&self.setup, error, batch) {
+            Ok(()) => Ok(Flow::Again),
+            Err(error) => self.one_by_one(error, batch, transactions),
+        }
+    }
+
+    /// What a batch that can't be written leads to.
+    fn one_by_one(
+        &mut self,
+        error: WriteError,
+        batch: &Batch,
+        transactions: u64,
+    ) -> Result<Flow, WriteError> {
         if error.kind != ErrorKind::Rejected || transactions < 2 {
             return Err(error);
         }

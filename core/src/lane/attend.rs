@@ -17,14 +17,7 @@ use std::{
 };
 
 use tahr_plugin_api::{
-    Batch, Lsn, Op, Part, Relation, Route, Row, Segment, Value, WriteError, Written,
-    abi::{Arena, RemoteWriter},
-    read_back::Digester,
-};
-
-use super::{
-    feed::Feed,
-    worker::{Flow, Worker},
+    Batch, Change, Lsn, Op, Relation, Row, Value, WriteError, abi::Arena, read_back::Digester,
 };
 
 /// How long the writing of a repair is waited for.
@@ -69,6 +62,24 @@ struct Inner {
     watched: HashMap<(u32, u64), bool>,
     order: Option<Order>,
     mended: Option<Mended>,
+}
+
+impl Inner {
+    fn touch(&mut self, change: &Change<'_>, key: &[usize]) {
+        let oid = change.relation().oid;
+        for row in [change.old_row(), change.new_row()].into_iter().flatten() {
+            let number = key_number(row, key);
+            if let Some(touched) = self.watched.get_mut(&(oid, number)) {
+                *touched = true;
+            }
+        }
+    }
+
+    fn touch_table(&mut self, oid: u32) {
+        let all = self.watched.iter_mut();
+        all.filter(|((of, _), _)| *of == oid)
+            .for_each(|(_, touched)| *touched = true);
+    }
 }
 
 /// The key of a row of `relation`, whose columns are at these positions, as a number.
@@ -135,14 +146,27 @@ impl Attendant {
         }
     }
 
+    /// Notes that changes may have reached all rows of the table `oid`, whichever they were.
+    pub(super) fn touch_table(&self, oid: u32) {
+        if self.is_wanted.load(Ordering::SeqCst) {
+            self.lock().touch_table(oid);
+        }
+    }
+
     /// Nothing is asked any more.
     pub fn rest(&self) {
         self.is_wanted.store(false, Ordering::SeqCst);
         *self.lock() = Inner::default();
     }
 
+    /// Notes that the row of `change` is not what it was read as.
+    pub(super) fn touch(&self, change: &Change<'_>) {
+        let key = change.relation().key();
+        self.lock().touch(change, &key);
+    }
+
     /// Notes what `batch` is about to change.
-    fn note(&self, batch: &Batch) {
+    pub(super) fn note(&self, batch: &Batch) {
         if !self.is_wanted.load(Ordering::SeqCst) {
             return;
         }
@@ -155,25 +179,18 @@ impl Attendant {
                 continue;
             }
             if change.op() == Op::Truncate {
-                let all = inner.watched.iter_mut();
-                all.filter(|((oid, _), _)| *oid == relation.oid)
-                    .for_each(|(_, touched)| *touched = true);
+                inner.touch_table(relation.oid);
                 continue;
             }
             if key.0 != relation.version {
                 key = (relation.version, relation.key());
             }
-            for row in [change.old_row(), change.new_row()].into_iter().flatten() {
-                let number = key_number(row, &key.1);
-                if let Some(touched) = inner.watched.get_mut(&(relation.oid, number)) {
-                    *touched = true;
-                }
-            }
+            inner.touch(&change, &key.1);
         }
     }
 
     /// The order that can be met by a lane that holds everything before `at`.
-    fn due(&self, at: Lsn) -> Option<Order> {
+    pub(super) fn due(&self, at: Lsn) -> Option<Order> {
         if !self.is_wanted.load(Ordering::SeqCst) {
             return None;
         }
@@ -181,100 +198,65 @@ impl Attendant {
         inner.order.take_if(|order| order.after <= at)
     }
 
-    fn has_touched(&self) -> bool {
+    pub(super) fn has_touched(&self) -> bool {
         self.lock().watched.values().any(|touched| *touched)
     }
 
-    fn answer(&self, mended: Mended) {
+    pub(super) fn answer(&self, mended: Mended) {
         self.lock().mended = Some(mended);
         self.changed.notify_all();
     }
 }
 
-impl Worker {
-    /// Notes the changes that the writer is about to be given.
-    pub(super) fn attend(&self, batch: &Batch) {
-        self.setup.attendant.note(batch);
+#[cfg(test)]
+mod tests {
+    use tahr_plugin_api::{
+        Position,
+        testing::{BatchBuilder, relation},
+    };
+
+    use super::*;
+
+    fn table(oid: u32) -> Arc<Relation> {
+        let table = relation("public.t")
+            .column("id", "integer")
+            .column("v", "text");
+        let table = table.key(["id"]).build();
+        Arc::new(Relation {
+            oid,
+            ..table.as_ref().clone()
+        })
     }
 
-    /// Puts rows in order, if that is asked for and it is the time and place for it: between two
-    /// transactions, with everything stored. How the attempt ends, where it does.
-    pub(super) fn mend(
-        &mut self,
-        writer: &mut RemoteWriter,
-        feed: &mut Feed,
-        is_accepted: &mut bool,
-    ) -> Result<Option<Flow>, WriteError> {
-        if feed.is_open() || feed.at().is_inside() || *is_accepted {
-            return Ok(None);
-        }
-        let Some(order) = self.setup.attendant.due(feed.at().lsn) else {
-            return Ok(None);
-        };
-        if self.setup.attendant.has_touched() {
-            self.setup.attendant.answer(Mended::Overtaken);
-            return Ok(None);
-        }
-        let rows = order.arena.changes().len();
-        match self.put(writer, feed, order) {
-            Ok(Some(written)) => {
-                *is_accepted = written == Written::Accepted;
-                self.setup.status.update(|status| {
-                    *status
-                        .counters
-                        .entry("rows_repaired".to_owned())
-                        .or_default() += rows as u64;
-                });
-                self.setup.attendant.answer(Mended::Done);
-                Ok(None)
-            }
-            Ok(None) => {
-                let again = WriteError::transient("the lane had to start over");
-                self.setup.attendant.answer(Mended::Failed(again));
-                Ok(Some(Flow::Again))
-            }
-            // It was no change of the source, so it parks nothing.
-            Err(error) => {
-                tracing::warn!(lane = %self.setup.name(), %error, "rows could not be repaired");
-                self.setup.attendant.answer(Mended::Failed(error));
-                Ok(Some(Flow::Again))
-            }
-        }
+    /// The key of a row, as it is watched.
+    fn watched(table: &Arc<Relation>, id: &str) -> u64 {
+        let batch = BatchBuilder::after(&Position::default());
+        let batch = batch.delete(table, [id]).build();
+        let change = batch.changes().next().expect("a change");
+        key_number(change.old_row().expect("a key"), &table.key())
     }
 
-    /// Writes an order at the lane's position; none where it has to start over.
-    fn put(
-        &mut self,
-        writer: &mut RemoteWriter,
-        feed: &mut Feed,
-        order: Order,
-    ) -> Result<Option<Written>, WriteError> {
-        let route = Route {
-            relation: order.relation,
-            from: Lsn::ZERO,
-        };
-        let segment = Segment {
-            first: 0,
-            end: u32::try_from(order.arena.changes().len()).unwrap_or(u32::MAX),
-            routes: vec![Some(route)].into(),
-            arena: order.arena,
-        };
-        let (previous, at) = (feed.given().clone(), feed.at().clone());
-        let batch = Batch::new(vec![segment], previous.clone(), at.clone(), Part::Whole);
-        if self.prepare(writer, &batch)? {
-            return Ok(None);
-        }
-        self.reached = self.reached.take().max(Some(at.clone()));
-        let written = writer.write(&batch)?;
-        if self.moved(&written, &previous)? {
-            return Ok(None);
-        }
-        feed.advanced(at);
-        if let Written::Stored(position) = &written {
-            self.setup.log.stored(self.setup.id, position.clone());
-            let position = Some(position.clone());
-            self.setup.status.update(|status| status.stored = position);
-        }
-        Ok(Some(written))
+    #[test]
+    fn a_row_is_touched_by_its_changes_and_by_a_copy_of_its_table() {
+        let (one, two) = (table(1), table(2));
+        let (first, second) = (watched(&one, "1"), watched(&one, "2"));
+        let attendant = Attendant::default();
+        attendant.watch(1, [first, second]);
+        let batch = BatchBuilder::after(&Position::default())
+            .insert(&one, ["1", "a"])
+            .insert(&two, ["2", "b"])
+            .build();
+        attendant.note(&batch);
+        assert_eq!(attendant.touched(), HashSet::from([first]));
+        attendant.touch_table(2);
+        assert_eq!(attendant.touched(), HashSet::from([first]));
+        attendant.touch_table(1);
+        assert_eq!(attendant.touched(), HashSet::from([first, second]));
+        attendant.watch(1, [second]);
+        let batch = BatchBuilder::after(&Position::default())
+            .delete(&one, ["2"])
+            .build();
+        attendant.touch(&batch.changes().next().expect("a change"));
+        assert_eq!(attendant.touched(), HashSet::from([second]));
     }
 }

@@ -43,13 +43,17 @@ impl Worker {
         };
         let wishes = resyncs.wanted();
         if !tables.is_empty() {
-            let copied = copy_tables(&self.setup, writer, &mut self.routes, tables, mode)?;
+            let oids: Vec<u32> = tables.iter().map(|table| table.relation.oid).collect();
+            let copied = copy_tables(&self.setup, writer, &mut self.routes, tables, mode);
+            // Changes that a copy holds never come by, also where it fails at a later table.
+            for oid in oids {
+                self.setup.attendant.touch_table(oid);
+            }
             failpoint::pass("copy.done");
-            for relation in copied {
+            for relation in copied? {
                 self.ready(&relation)?;
-                let table = &relation.source;
-                let copied_to = self.routes.copied_to(table);
-                self.aside.copied(&self.setup, table, copied_to);
+                let copied_to = self.routes.copied_to(&relation.source);
+                self.aside.copied(&self.setup, &relation, copied_to);
             }
         }
         // What was not copied by now is not in the source any more.

@@ -43,7 +43,7 @@ pub(super) struct Feed {
     log: Arc<Log>,
     lane: LaneId,
     cursor: Cursor,
-    /// Everything up to it was handed over, or was not for this lane.
+    /// Everything up to it was handed over, or was not for this lane; never before `given`.
     at: Position,
     /// Whether a part of the transaction that `at` lies in was handed over.
     is_open: bool,
@@ -102,6 +102,10 @@ impl Feed {
 
     /// Notes that the writer was moved on to `position` without a batch.
     pub(super) fn advanced(&mut self, position: Position) {
+        // A retry lies behind what was read; nothing that follows must lead back in front of it.
+        if self.at < position {
+            self.at.clone_from(&position);
+        }
         self.given = position;
     }
 

@@ -43,6 +43,8 @@ mod claims;
 mod complete;
 mod copy;
 mod feed;
+mod folder;
+mod mend;
 mod probe;
 pub mod rejected;
 mod resync;

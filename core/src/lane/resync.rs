@@ -18,6 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::failpoint;
 
+use super::folder::make_folder;
 use crate::source::Table;
 
 /// What one lane is to copy anew.
@@ -191,7 +192,7 @@ impl Resyncs {
             };
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs_err::create_dir_all(folder)?;
+        make_folder(folder)?;
         let new = self.path.with_extension("new");
         let mut file = fs_err::File::create(&new)?;
         file.write_all(&serde_json::to_vec_pretty(wanted)?)?;

@@ -7,12 +7,15 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
+use fs_err::File;
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Column, Relation, failpoint};
+
+use super::folder::make_folder;
 
 /// The shapes of one lane's tables, by their name in the source.
 #[derive(Debug)]
@@ -119,12 +122,15 @@ impl Shapes {
         }
         self.known.insert(name, shape);
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        fs_err::create_dir_all(folder)?;
-        // Whole or not at all, whenever the engine is killed.
+        make_folder(folder)?;
+        // Whole or not at all, whenever the engine or the machine ends.
         let new = self.path.with_extension("new");
-        fs_err::write(&new, serde_json::to_vec_pretty(&self.known)?)?;
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec_pretty(&self.known)?)?;
+        file.sync_all()?;
         failpoint::pass("shapes.written");
-        fs_err::rename(&new, &self.path)
+        fs_err::rename(&new, &self.path)?;
+        File::open(folder)?.sync_all()
     }
 }
 

@@ -197,6 +197,16 @@ impl Work<'_> {
         report.rows = source.rows();
         let mut candidates = Candidates::default();
         for filter in source.differing(&target, HELD) {
+            if candidates.is_full() {
+                report.unable = Some(format!(
+                    "more than {} rows differ, and the others were not looked at; to copy the table \
+                     again: tahr resync {} {}",
+                    candidates.count(),
+                    self.subject.lane,
+                    report.table
+                ));
+                break;
+            }
             verification.doing(&report.table, "narrowing down", report.rows);
             self.second(&table, source_side, &filter, &mut candidates)?;
         }
@@ -218,7 +228,7 @@ impl Work<'_> {
         let mut progress = |rows| verification.rows(rows);
         verification.doing(&report.table, "looking again", keys.len() as u64);
         let settled = looker.settle(&table, keys, &mut progress)?;
-        report.moving = settled.moving;
+        report.moving = settled.moving.len() as u64;
         if candidates.unnamed > 0 {
             report.extra += candidates.unnamed;
             report.unrepaired = Some(format!(
@@ -226,8 +236,10 @@ impl Work<'_> {
                 candidates.unnamed
             ));
         }
+        let aside = self.subject.set_aside(oid);
         for (key, kind) in &settled.differing {
             report.count(*kind);
+            report.set_aside += u64::from(aside.contains(key));
             if report.keys.len() < NAMED {
                 report.keys.push(named(&table, key, *kind));
             }
@@ -338,29 +350,34 @@ impl Work<'_> {
         report: &mut TableReport,
     ) -> Result<(), Unable> {
         let verification = self.verification;
-        let all = differing.len() as u64;
-        let mut open: Vec<Key> = differing.into_iter().map(|(key, _)| key).collect();
+        let aside = self.subject.set_aside(table.relation.oid);
+        let keys = differing.into_iter().map(|(key, _)| key);
+        // What the target refused is given to it again by a retry, whole.
+        let (mut left, mut open): (Vec<_>, Vec<_>) = keys.partition(|key| aside.contains(key));
+        let all = left.len() + open.len();
         let mut progress = |rows| verification.rows(rows);
         for _ in 0..REPAIRS {
-            verification.doing(&report.table, "repairing", open.len() as u64);
-            let refused = looker.repair(table, &open, &mut progress)?;
-            let settled = looker.settle(table, open, &mut progress)?;
-            // What moves is written anew by the stream.
-            report.moving += settled.moving;
-            open = settled.differing.into_iter().map(|(key, _)| key).collect();
-            report.repaired = all - open.len() as u64;
             if open.is_empty() {
                 break;
             }
-            if refused.is_some() {
+            verification.doing(&report.table, "repairing", open.len() as u64);
+            let refused = looker.repair(table, &open, &mut progress)?;
+            let settled = looker.settle(table, open, &mut progress)?;
+            // What moves is written anew by the stream, or was; nobody can say.
+            report.moving += settled.moving.len() as u64;
+            left.extend(settled.moving);
+            open = settled.differing.into_iter().map(|(key, _)| key).collect();
+            if refused.is_some() && !open.is_empty() {
                 report.unrepaired = refused;
                 break;
             }
         }
-        let open = open
+        left.extend(open);
+        let open: HashSet<_> = left
             .iter()
-            .map(|key| named(table, key, Kind::Differing).key);
-        let open: HashSet<_> = open.collect();
+            .map(|key| named(table, key, Kind::Differing).key)
+            .collect();
+        report.repaired = all.saturating_sub(left.len()) as u64;
         for differing in &mut report.keys {
             differing.repaired = !open.contains(&differing.key);
         }

@@ -34,6 +34,12 @@ impl Key {
         Self(texts.into_iter().collect())
     }
 
+    /// Bytes that it takes in memory, about.
+    pub(super) fn size(&self) -> usize {
+        let texts = self.0.iter().map(|text| text.len() + size_of::<Box<str>>());
+        texts.sum::<usize>() + size_of::<Self>()
+    }
+
     /// Its values.
     #[must_use]
     pub fn texts(&self) -> &[Box<str>] {

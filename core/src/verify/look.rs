@@ -30,7 +30,10 @@ impl From<SourceError> for Unable {
 
 impl From<WriteError> for Unable {
     fn from(error: WriteError) -> Self {
-        Self(format!("target: {error}"))
+        match error.hint_text() {
+            Some(hint) => Self(format!("target: {error}; {hint}")),
+            None => Self(format!("target: {error}")),
+        }
     }
 }
 
@@ -69,7 +72,9 @@ pub(super) fn rows_of(arena: &Arena, relation: &Arc<Relation>) -> Batch {
 }
 
 impl Looker<'_> {
-    /// Keys as an arena, and watched by the lane from now on.
+    /// Keys as an arena, and watched by the lane from now on. What the lane was given before is
+    /// visible in the source when this returns, as far as commits wait for standbys: theirs come
+    /// before that of the mark.
     pub(super) fn watch(&self, table: &Compared, keys: &[Key]) -> Result<Arena, Unable> {
         let names = keys.iter().map(Key::texts);
         let arena = arena_of(&table.source, &table.places, &[], names);
@@ -80,6 +85,9 @@ impl Looker<'_> {
         self.subject
             .attendant
             .watch(table.relation.oid, numbers.collect::<Vec<_>>());
+        if self.origin.has_standbys() {
+            self.mark()?;
+        }
         Ok(arena)
     }
 
@@ -98,9 +106,10 @@ impl Looker<'_> {
         let names = self.check.digests(&table.relation, &arena)?;
         let stored = self.check.rows(&table.relation, &arena)?;
         let may_lack = self.check.may_lack;
-        let touched = self.subject.attendant.touched();
-        // A lane that begins to copy shows neither this nor that.
+        // A lane that begins to copy shows neither this nor that. In this order, since a copy touches
+        // its rows before the lane streams again.
         let is_settled = self.subject.has_passed(Lsn::ZERO).unwrap_or(false);
+        let touched = self.subject.attendant.touched();
         let batch = rows_of(&arena, &table.relation);
         let rows = batch.changes().filter_map(|change| change.old_row());
         let seen = rows.zip(names).map(|(row, name)| {
@@ -120,7 +129,7 @@ impl Looker<'_> {
 
     /// Waits until the lane has stored all that is committed now; returns where that is.
     pub(super) fn await_mark(&self) -> Result<Lsn, Unable> {
-        let mark = self.subject.runtime.block_on(self.origin.mark())?;
+        let mark = self.mark()?;
         let mut since = (Instant::now(), self.subject.passed());
         while !self.subject.has_passed(mark).map_err(Unable)? {
             let passed = self.subject.passed();
@@ -134,6 +143,15 @@ impl Looker<'_> {
             self.pause(EVERY)?;
         }
         Ok(mark)
+    }
+
+    fn mark(&self) -> Result<Lsn, Unable> {
+        let marked = self
+            .subject
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, self.origin.mark()).await });
+        let waits = |_| Unable("commits in the source wait for a standby".to_owned());
+        Ok(marked.map_err(waits)??)
     }
 
     /// Waits for a moment.

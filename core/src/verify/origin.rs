@@ -17,7 +17,15 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) client: Session,
+    /// Whether commits may wait for standbys, unseen by others but not by the stream.
+    has_standbys: bool,
 }
+
+/// A mark has to wait at least as long as other commits do.
+const WAIT_TOO: &str = "
+SELECT CASE WHEN pg_catalog.current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
+            THEN pg_catalog.set_config('synchronous_commit', 'on', false) END,
+       pg_catalog.current_setting('synchronous_standby_names') <> ''";
 
 /// Rows of the source that are being read.
 pub(super) struct Reading {
@@ -32,7 +40,18 @@ pub(super) struct Reading {
 impl Origin {
     pub(super) async fn open(subject: &Subject) -> Result<Self, SourceError> {
         let client = subject.url.connect_source(&subject.application).await?;
-        Ok(Self { client })
+        let row = client.query_one(WAIT_TOO, &[]).await;
+        let row = row.map_err(|error| SourceError::sql("look at the settings", &error))?;
+        let has_standbys = row.get(1);
+        Ok(Self {
+            client,
+            has_standbys,
+        })
+    }
+
+    /// Whether a commit may be in the stream long before it is visible.
+    pub(super) fn has_standbys(&self) -> bool {
+        self.has_standbys
     }
 
     /// Writes a mark into the source's log: whoever has passed it has seen everything that was
@@ -105,7 +124,16 @@ impl Origin {
     ) -> Result<Vec<Option<Key>>, SourceError> {
         // What `COPY` prints, type by type.
         let columns =
-            (0..table.key.len()).map(|place| format!("pg_catalog.format('%s', v.k{place})"));
+            (table.key.iter().enumerate()).map(|(place, &index)| {
+                let column = &table.relation.columns[index];
+                let (plain, full) = (format!("v.k{place}"), &column.type_name);
+                let equals = &table.equals[place];
+                // A column that cuts or rounds it has no such value.
+                format!(
+                    "CASE WHEN {plain}::{full} {equals} {plain} THEN pg_catalog.format('%s', {plain}::{full}) \
+                     ELSE pg_catalog.format('%s', {plain}) END"
+                )
+            });
         let columns = columns.collect::<Vec<_>>().join(", ");
         let sql = format!("SELECT {columns} FROM {}", Self::values(table, keys));
         let rows = self.client.query(&sql, &[]).await;
@@ -117,13 +145,11 @@ impl Origin {
         Ok(rows.iter().map(key).collect())
     }
 
-    /// `keys` as a table `v` of SQL.
+    /// `keys` as a table `v` of SQL, whole: a type's modifier would cut them.
     fn values(table: &Compared, keys: &[Key]) -> String {
-        let types: Vec<&str> = (table.key.iter())
-            .map(|&index| table.relation.columns[index].type_name.as_str())
-            .collect();
+        let types = &table.types;
         let row = |key: &Key| {
-            let values = key.texts().iter().zip(&types);
+            let values = key.texts().iter().zip(types);
             let values = values.map(|(text, name)| format!("{}::{name}", quote_literal(text)));
             format!("({})", values.collect::<Vec<_>>().join(", "))
         };

@@ -16,6 +16,8 @@ use crate::{
 const TOGETHER: usize = 100;
 /// How often rows that are overtaken by changes are tried.
 const ATTEMPTS: usize = 10;
+/// From a commit's being sent to its being visible, at the longest; standbys aside.
+const VISIBLE: Duration = Duration::from_millis(50);
 /// How long the lane may take to come to a repair.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -49,6 +51,8 @@ impl Looker<'_> {
                 break;
             }
             let named = self.watch(table, &keys)?;
+            // What the lane was given just before is visible by then.
+            self.pause(VISIBLE)?;
             let runtime = &self.subject.runtime;
             let mut reading = runtime.block_on(self.origin.look_up(table, &keys))?;
             let mut rows = Vec::new();
@@ -73,7 +77,12 @@ impl Looker<'_> {
             let wake = || self.subject.log.wake(self.subject.id);
             match self.subject.attendant.order(order, PATIENCE, wake) {
                 Some(Mended::Done) => break,
-                Some(Mended::Failed(error)) => return Ok(Some(error.to_string())),
+                Some(Mended::Failed(error)) => {
+                    return Ok(Some(match error.hint_text() {
+                        Some(hint) => format!("{error}; {hint}"),
+                        None => error.to_string(),
+                    }));
+                }
                 Some(Mended::Overtaken) => {
                     // What was overtaken may be well by now; the others are tried again.
                     let touched = self.subject.attendant.touched();

@@ -55,6 +55,9 @@ pub struct TableReport {
     pub extra: u64,
     /// How many of these were repaired.
     pub repaired: u64,
+    /// How many of them the lane has set aside, since the target refused them.
+    #[serde(default)]
+    pub set_aside: u64,
     /// Rows that kept changing while they were looked at, so that nothing can be said of them.
     pub moving: u64,
     /// Why it can't be compared by its nature, which is no fault.

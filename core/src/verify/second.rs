@@ -6,6 +6,11 @@ use tahr_plugin_api::read_back::{Digest, Found};
 
 use super::Key;
 
+/// Candidates that are looked at, beside those of the last buckets; and their bytes. Where there are
+/// more, the table is better copied again.
+const MOST: usize = 1_000_000;
+const MOST_BYTES: usize = 64 << 20;
+
 /// Candidates of one look at some buckets.
 #[derive(Debug, Default)]
 pub(super) struct Second {
@@ -26,6 +31,28 @@ pub(super) struct Candidates {
     /// As the target has them.
     pub(super) foreign: Vec<Key>,
     pub(super) unnamed: u64,
+    /// What they take in memory, about.
+    bytes: usize,
+}
+
+impl Candidates {
+    /// Whether there are as many as are looked at.
+    pub(super) fn is_full(&self) -> bool {
+        self.count() >= MOST || self.bytes >= MOST_BYTES
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.known.len() + self.foreign.len()
+    }
+
+    fn add(&mut self, key: Key, is_known: bool) {
+        self.bytes += key.size();
+        match is_known {
+            true => self.known.push(key),
+            false => self.foreign.push(key),
+        }
+    }
 }
 
 impl Second {
@@ -45,10 +72,13 @@ impl Second {
     }
 
     pub(super) fn finish(self, into: &mut Candidates) {
-        into.known.extend(self.differing);
-        into.known
-            .extend(self.expected.into_values().map(|(_, key)| key));
-        into.foreign.extend(self.extra);
+        let missing = self.expected.into_values().map(|(_, key)| key);
+        for key in self.differing.into_iter().chain(missing) {
+            into.add(key, true);
+        }
+        for key in self.extra {
+            into.add(key, false);
+        }
         into.unnamed += self.unnamed;
     }
 }
@@ -84,5 +114,23 @@ mod tests {
         assert_eq!(candidates.known, [key("2"), key("3")]);
         assert_eq!(candidates.foreign, [key("4")]);
         assert_eq!(candidates.unnamed, 1);
+    }
+
+    #[test]
+    fn candidates_are_no_more_than_memory_allows() {
+        let mut candidates = Candidates::default();
+        let long = "x".repeat(1 << 20);
+        let mut rounds = 0;
+        while !candidates.is_full() {
+            rounds += 1;
+            let mut second = Second::default();
+            for (digest, name) in [(1, "short"), (2, long.as_str())] {
+                let (key, row) = (digest, 1);
+                second.expect(Digest { key, row }, Key::from_texts([name.into()]));
+            }
+            second.finish(&mut candidates);
+        }
+        assert!((60..=64).contains(&rounds), "{rounds}");
+        assert_eq!(candidates.count(), 2 * rounds);
     }
 }

@@ -10,7 +10,8 @@ use super::{
 
 /// Keys that are looked at together.
 const TOGETHER: usize = 1000;
-/// From one look at a key to the next. What was committed has become visible to all by then.
+/// From one look at a key to the next. What was committed has become visible to all by then, but for
+/// commits that wait for a standby, which [`Looker::watch`] waits for.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often, and how long, keys that don't come to rest are looked at.
 const ROUNDS: u32 = 8;
@@ -21,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Settled {
     /// Rows that differ.
     pub(super) differing: Vec<(Key, Kind)>,
-    /// Rows that kept changing.
-    pub(super) moving: u64,
+    /// Keys of rows that kept changing.
+    pub(super) moving: Vec<Key>,
 }
 
 impl Looker<'_> {
@@ -63,7 +64,7 @@ impl Looker<'_> {
                 break;
             }
             if round >= ROUNDS && begun.elapsed() >= PATIENCE {
-                settled.moving = u64::try_from(open.len()).unwrap_or(u64::MAX);
+                settled.moving = open.into_iter().map(|(key, _)| key).collect();
                 break;
             }
             self.pause(PAUSE)?;

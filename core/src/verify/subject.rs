@@ -1,14 +1,15 @@
 //! The lane that is verified, as the engine knows it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use tahr_plugin_api::{Lsn, StreamId};
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
+use super::Key;
 use crate::{
     config,
-    lane::{Attendant, State, StatusCell},
+    lane::{Attendant, State, StatusCell, rejected::Place},
     log::{LaneId, Log},
     plugin::Plugin,
     record::Relations,
@@ -43,6 +44,8 @@ pub struct Subject {
     pub status: Arc<StatusCell>,
     /// What the lane can be asked.
     pub attendant: Arc<Attendant>,
+    /// Where the rows are that the lane has set aside.
+    pub rejected: Arc<Place>,
     /// Where the source's sessions run.
     pub runtime: Handle,
 }
@@ -72,6 +75,13 @@ impl Subject {
                 Ok(false)
             }
         }
+    }
+
+    /// Keys of the table `oid` whose rows the lane has set aside.
+    pub(super) fn set_aside(&self, oid: u32) -> HashSet<Key> {
+        let entries = self.rejected.shown_of(oid);
+        let keys = entries.iter().flat_map(|entry| entry.keys());
+        keys.map(Key::from_texts).collect()
     }
 
     /// How far the lane is, for telling whether it gets on.

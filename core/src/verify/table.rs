@@ -23,13 +23,15 @@ pub(super) struct Compared {
     pub(super) places: Vec<usize>,
     /// What tells equal keys, per column.
     pub(super) equals: Vec<String>,
+    /// The columns' types without modifiers, domains as what they are made of.
+    pub(super) types: Vec<String>,
     /// The table as SQL spells it after `FROM`.
     from: String,
     pub(super) estimated_rows: u64,
 }
 
 /// The operators that tell equal values, which for the types of extensions an empty `search_path`
-/// doesn't find.
+/// doesn't find; and the type without a modifier.
 const EQUALS: &str = "
 SELECT coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprname)
     FROM pg_catalog.pg_opclass c
@@ -39,7 +41,8 @@ SELECT coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', n.nspname, o.oprnam
     JOIN pg_catalog.pg_operator o ON o.oid = p.amopopr
     JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
     WHERE c.opcdefault AND c.opcintype = coalesce(nullif(t.typbasetype, 0), t.oid)
-      AND n.nspname <> 'pg_catalog' LIMIT 1), '=')
+      AND n.nspname <> 'pg_catalog' LIMIT 1), '='),
+  pg_catalog.format_type(coalesce(nullif(t.typbasetype, 0), t.oid), -1)
 FROM pg_catalog.pg_type t WHERE t.oid = $1";
 
 impl Compared {
@@ -64,12 +67,15 @@ impl Compared {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let key = relation.key();
-        let mut equals = Vec::with_capacity(key.len());
+        let (mut equals, mut types) = (Vec::new(), Vec::new());
         for &index in &key {
             let oid = relation.columns[index].type_oid;
             let found = origin.client.query_opt(EQUALS, &[&oid]).await;
             let found = found.map_err(|error| SourceError::sql("look up an operator", &error))?;
-            equals.push(found.map_or_else(|| "=".to_owned(), |row| row.get(0)));
+            let plain = || ("=".to_owned(), relation.columns[index].type_name.clone());
+            let (operator, name) = found.map_or_else(plain, |row| (row.get(0), row.get(1)));
+            equals.push(operator);
+            types.push(name);
         }
         let place = |&index: &usize| relation.columns[index].source_index as usize;
         let only = match kind {
@@ -83,6 +89,7 @@ impl Compared {
             source,
             key,
             equals,
+            types,
             relation,
         }))
     }

@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use mysql_async::{Error, Row, Value as Held, prelude::Queryable as _};
 use tahr_plugin_api::{
-    Batch, Relation, Row as SourceRow, WriteError,
+    Batch, Relation, Row as SourceRow, Value, WriteError,
     read_back::{Digest, Digester, KeyName, ReadBack},
 };
 
@@ -29,6 +29,8 @@ const KEYS: usize = 500;
 
 /// What a value that is none of the column's kind is told by.
 const STRANGE: u8 = 1;
+/// What a value of the source that the column can't hold is told by; nothing stored is.
+const UNFIT: u8 = 2;
 
 /// A relation's table, as it is now.
 #[derive(Debug)]
@@ -53,50 +55,51 @@ impl Reading {
         format!("SELECT {} FROM {}", columns.join(","), table.quoted)
     }
 
-    /// The condition that names the rows under `keys`.
-    fn under(&self, keys: &[SourceRow<'_>]) -> Result<String, WriteError> {
+    /// The condition that names the rows under `keys`; none where the columns can't hold any of them.
+    fn under(&self, keys: &[SourceRow<'_>]) -> Option<String> {
         let table = &self.table;
         let is_single = table.key.len() == 1;
         let mut sql = Vec::new();
-        for (number, row) in keys.iter().enumerate() {
-            if number > 0 {
+        for row in keys {
+            let end = sql.len();
+            if end > 0 {
                 sql.extend_from_slice(if is_single { b"," } else { b" OR " });
             }
-            put_key(
-                &mut sql,
-                table,
-                |index| row.value(index),
-                &mut Counts::default(),
-            )?;
+            let value = |index| row.value(index);
+            if put_key(&mut sql, table, value, &mut Counts::default()).is_err() {
+                sql.truncate(end);
+            }
+        }
+        if sql.is_empty() {
+            return None;
         }
         let sql = String::from_utf8_lossy(&sql);
-        Ok(match (is_single, table.key.first()) {
+        Some(match (is_single, table.key.first()) {
             (true, Some(&only)) => format!(" WHERE {} IN ({sql})", table.columns[only].quoted),
             _ => format!(" WHERE {sql}"),
         })
     }
 
     /// What would be stored of a row.
-    fn expected(&self, row: SourceRow<'_>, digester: &mut Digester) -> Result<Digest, WriteError> {
+    fn expected(&self, row: SourceRow<'_>, digester: &mut Digester) -> Digest {
         for (place, &index) in self.table.written.iter().enumerate() {
             let in_key = self.in_key[place];
             if row.is_key_only() && !in_key || !self.is_compared[place] {
                 continue;
             }
             let form = self.table.columns[index].form;
-            let fitted = self
-                .table
-                .fit(index, row.value(index), &mut Counts::default())?;
-            match fitted {
-                Fitted::Null => digester.null(in_key),
-                Fitted::Number(text) | Fitted::Float(text) | Fitted::Text(text) => {
+            let value = row.value(index);
+            match self.table.fit(index, value, &mut Counts::default()) {
+                Ok(Fitted::Null) => digester.null(in_key),
+                Ok(Fitted::Number(text) | Fitted::Float(text) | Fitted::Text(text)) => {
                     put(digester, in_key, form, text.as_bytes());
                 }
-                Fitted::Bytes(bytes) => put(digester, in_key, form, bytes),
-                Fitted::Hex(bytes) => put(digester, in_key, form, hex(bytes).as_bytes()),
+                Ok(Fitted::Bytes(bytes)) => put(digester, in_key, form, bytes),
+                Ok(Fitted::Hex(bytes)) => put(digester, in_key, form, hex(bytes).as_bytes()),
+                Err(_) => digester.value(in_key, UNFIT, bytes_of(value)),
             }
         }
-        Ok(digester.finish())
+        digester.finish()
     }
 
     /// A row as the target has it.
@@ -131,6 +134,15 @@ impl Reading {
                 _ => name.null(),
             }
         }
+    }
+}
+
+/// What tells a value from others of its column.
+fn bytes_of(value: Value<'_>) -> &[u8] {
+    match value {
+        Value::Null | Value::Unchanged => &[],
+        Value::Text(_, text) => text.as_bytes(),
+        Value::Bytes(bytes) => bytes,
     }
 }
 
@@ -222,12 +234,10 @@ impl Target {
         let mut digester = Digester::default();
         let digests = batch.changes().map(|change| {
             let row = change.new_row().or(change.old_row());
-            row.map_or_else(
-                || Ok(Digest::default()),
-                |row| reading.expected(row, &mut digester),
-            )
+            row.map(|row| reading.expected(row, &mut digester))
+                .unwrap_or_default()
         });
-        digests.collect()
+        Ok(digests.collect())
     }
 
     /// See [`Writer::read_back`](tahr_plugin_api::Writer::read_back).
@@ -245,8 +255,10 @@ impl Target {
         let keys = keys.filter_map(|change| change.old_row().or(change.new_row()));
         let keys: Vec<SourceRow<'_>> = keys.collect();
         for keys in keys.chunks(KEYS) {
-            let sql = format!("{}{}", reading.select(), reading.under(keys)?);
-            self.give(&reading, sql, rows).await?;
+            if let Some(under) = reading.under(keys) {
+                let sql = format!("{}{under}", reading.select());
+                self.give(&reading, sql, rows).await?;
+            }
         }
         Ok(())
     }

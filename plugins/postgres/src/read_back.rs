@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Error};
 
 use crate::{
     catalog::Existing,
-    error::explain,
+    error::{explain, is_about_rows},
     parameter::{Parameter, put_hex},
     statements::literal,
     table::Table,
@@ -23,6 +23,17 @@ use crate::{
 
 /// Keys that are looked up by one statement.
 const KEYS: usize = 500;
+
+/// The form of a value of the source that the column can't hold; nothing stored has it.
+const UNFIT: u8 = 1;
+
+/// What the target makes of a value.
+#[derive(Debug)]
+enum Printed {
+    As(Option<String>),
+    /// It can't hold it.
+    Unfit,
+}
 
 /// A relation's table, as it is now.
 #[derive(Debug)]
@@ -85,7 +96,7 @@ impl Reading {
         &self,
         client: &Client,
         batch: &Batch,
-    ) -> Result<HashMap<usize, Vec<Option<String>>>, WriteError> {
+    ) -> Result<HashMap<usize, Vec<Printed>>, WriteError> {
         let mut printed = HashMap::new();
         for (place, _) in self.is_other.iter().enumerate().filter(|(_, is)| **is) {
             let index = self.table.written[place];
@@ -100,9 +111,32 @@ impl Reading {
                  FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS u(v, n) ORDER BY n",
                 self.types[index]
             );
-            let rows = client.query(&sql, &[&texts]).await;
-            let rows = rows.map_err(|error| self.failed(&error))?;
-            printed.insert(place, rows.iter().map(|row| row.get(0)).collect());
+            printed.insert(place, self.print(client, &sql, &texts).await?);
+        }
+        Ok(printed)
+    }
+
+    /// What `sql` makes of each of `texts`, some of which the column may not be able to hold.
+    async fn print(
+        &self,
+        client: &Client,
+        sql: &str,
+        texts: &[Option<String>],
+    ) -> Result<Vec<Printed>, WriteError> {
+        let mut printed = Vec::with_capacity(texts.len());
+        let mut open = vec![texts];
+        while let Some(texts) = open.pop() {
+            match client.query(sql, &[&texts]).await {
+                Ok(rows) => printed.extend(rows.iter().map(|row| Printed::As(row.get(0)))),
+                Err(error) if is_about_rows(&error) => match texts {
+                    [] | [_] => printed.push(Printed::Unfit),
+                    _ => {
+                        let (one, two) = texts.split_at(texts.len() / 2);
+                        open.extend([two, one]);
+                    }
+                },
+                Err(error) => return Err(self.failed(&error)),
+            }
         }
         Ok(printed)
     }
@@ -222,10 +256,16 @@ impl Target {
                     continue;
                 }
                 let kind = reading.table.relation.columns[index].kind;
-                let other = printed.get(&place).map(|texts| texts[number].as_deref());
+                let other = printed.get(&place).and_then(|texts| texts.get(number));
                 match (other, Parameter::new(row.value(index), kind)) {
-                    (Some(Some(text)), _) => digester.value(in_key, 0, text.as_bytes()),
-                    (Some(None), _) | (None, Parameter::Null) => digester.null(in_key),
+                    (Some(Printed::As(Some(text))), _) => {
+                        digester.value(in_key, 0, text.as_bytes());
+                    }
+                    (Some(Printed::As(None)), _) | (None, Parameter::Null) => digester.null(in_key),
+                    (Some(Printed::Unfit), _) => {
+                        let text = text_of(row.value(index)).unwrap_or_default();
+                        digester.value(in_key, UNFIT, text.as_bytes());
+                    }
                     (None, Parameter::Text(text)) => digester.value(in_key, 0, text.as_bytes()),
                     (None, Parameter::Raw(text)) => digester.value(in_key, 0, text),
                     (None, Parameter::Bytes(bytes)) => {
@@ -257,9 +297,20 @@ impl Target {
             .changes()
             .filter_map(|change| change.old_row().or(change.new_row()))
             .collect();
-        for keys in keys.chunks(KEYS) {
+        let mut open: Vec<_> = keys.chunks(KEYS).rev().collect();
+        while let Some(keys) = open.pop() {
             let statement = reading.copy(Some(keys));
-            reading.give(client, &statement, rows).await?;
+            match reading.give(client, &statement, rows).await {
+                // One of them is none that the column can hold, so it isn't there. Others may come
+                // twice.
+                Err(error) if error.code.starts_with("22") || error.code.starts_with("23") => {
+                    if keys.len() > 1 {
+                        let (one, two) = keys.split_at(keys.len() / 2);
+                        open.extend([two, one]);
+                    }
+                }
+                given => given?,
+            }
         }
         Ok(())
     }

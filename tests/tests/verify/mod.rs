@@ -6,6 +6,8 @@ mod kinds;
 mod million;
 mod planted;
 mod refused;
+mod rejected;
 mod scene;
+mod unseen;
 
 pub(crate) use scene::{Load, Scene};

@@ -1,13 +1,17 @@
 //! What a lane's thread does about rejected changes.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 
-use tahr_plugin_api::{Batch, ErrorKind, Lsn, Position, TableName, WriteError, failpoint};
+use tahr_plugin_api::{Batch, Change, ErrorKind, Lsn, Position, Relation, WriteError, failpoint};
 
 use super::{
     book::{Book, rejected_path},
+    deed::Deed,
     entry::{Reason, id_of, position_of},
-    sift::{Refused, sift},
+    sift::{Refused, Room, Why, sift},
 };
 use crate::{
     config::OnRejected,
@@ -58,11 +62,15 @@ impl Aside {
             return Ok(());
         };
         book.rewind(position).map_err(on_disk)?;
-        let tables = book.entries().values().map(|entry| entry.table.clone());
-        let tables: Vec<_> = tables.collect();
-        for table in tables {
+        let tables = book.entries().values();
+        let tables = tables.map(|entry| (entry.oid, entry.table.clone()));
+        // Under its name of today, too.
+        let today = setup.tables.iter().map(|table| &table.relation);
+        let today = today.map(|relation| (relation.oid, relation.source.clone()));
+        let tables: BTreeSet<_> = tables.chain(today).collect();
+        for (oid, table) in tables {
             if let Some(&lsn) = copied_to.get(&table.to_string()) {
-                book.copied(&table, lsn);
+                book.copied(oid, &table, lsn);
             }
         }
         self.show(setup, position)
@@ -75,28 +83,54 @@ impl Aside {
         setup.rejected.give_back();
     }
 
-    /// A copy of `table` stands for `copied_to`.
-    pub(in crate::lane) fn copied(&mut self, setup: &Setup, table: &TableName, copied_to: Lsn) {
+    /// A copy of the table of `relation` stands for `copied_to`.
+    pub(in crate::lane) fn copied(&mut self, setup: &Setup, relation: &Relation, copied_to: Lsn) {
         if let Some(book) = &mut self.book {
-            book.copied(table, copied_to);
+            book.copied(relation.oid, &relation.source, copied_to);
             show(setup, book);
         }
     }
 
-    /// `batch` as the target is to get it, and how many changes less that are; what it does to the
-    /// rows that were set aside is on disk.
-    pub(in crate::lane) fn sift(&mut self, batch: Batch) -> Result<(Batch, u64), WriteError> {
-        let Some(book) = &mut self.book else {
-            return Ok((batch, 0));
+    /// Whether the row of `change` is set aside, or another one that the target still has under its
+    /// key.
+    pub(in crate::lane) fn has(&self, change: &Change<'_>) -> bool {
+        let relation = change.relation();
+        let (Some(book), Some(deed)) = (&self.book, Deed::of(change)) else {
+            return false;
         };
-        let Some(sifted) = sift(book, &batch, &self.refused) else {
-            return Ok((batch, 0));
+        let key = relation.key();
+        [deed.before(&key), deed.after(&key)].iter().any(|key| {
+            let key = key.as_ref();
+            book.of_row(relation, key).is_some() || book.at_place(relation, key).next().is_some()
+        })
+    }
+
+    /// `batch` as the target is to get it, and how many changes less that are; none where that is as
+    /// it is. What it does to the rows that were set aside is on disk.
+    pub(in crate::lane) fn sift(
+        &mut self,
+        setup: &Setup,
+        batch: &Batch,
+    ) -> Result<Option<(Batch, u64)>, WriteError> {
+        let Some(book) = &mut self.book else {
+            return Ok(None);
+        };
+        let sifted = sift(book, batch, &self.refused, room(setup));
+        let sifted = sifted.map_err(|unfit| {
+            let error = unfit.reason.error(&unfit.table);
+            match unfit.why {
+                Why::NoRoom => too_many(error, setup, book.entries().len()),
+                Why::Spelling => one_of_many_spellings(error, setup),
+            }
+        })?;
+        let Some(sifted) = sifted else {
+            return Ok(None);
         };
         failpoint::pass("rejected.sifted");
         book.sync().map_err(on_disk)?;
         failpoint::pass("rejected.noted");
-        let less = routed_changes(&batch).saturating_sub(routed_changes(&sifted));
-        Ok((sifted, less))
+        let less = routed_changes(batch).saturating_sub(routed_changes(&sifted));
+        Ok(Some((sifted, less)))
     }
 
     /// Notes that the target holds `position`.
@@ -154,9 +188,8 @@ impl Aside {
             return Err(error);
         }
         // Those of this batch are in it by now.
-        let rows = book.entries().len();
-        if rows >= setup.sync.rejected_limit as usize || book.size() >= SIZE_LIMIT {
-            return Err(too_many(error, setup, rows));
+        if !room(setup).has(book) {
+            return Err(too_many(error, setup, book.entries().len()));
         }
         tracing::warn!(lane = %setup.name(), %table, xid = change.xid(), %error,
             hint = error.hint_text(), "a change is set aside");
@@ -166,6 +199,13 @@ impl Aside {
             None => Ok(()),
             Some(_) => Err(error),
         }
+    }
+}
+
+fn room(setup: &Setup) -> Room {
+    Room {
+        rows: setup.sync.rejected_limit as usize,
+        size: SIZE_LIMIT,
     }
 }
 
@@ -203,4 +243,17 @@ fn too_many(error: WriteError, setup: &Setup, rows: usize) -> WriteError {
         "see `tahr rejected {lane}`; mend the target or discard rows, or raise `rejected_limit` of the \
          sync; then `tahr resume {lane}`"
     ))
+}
+
+fn one_of_many_spellings(error: WriteError, setup: &Setup) -> WriteError {
+    let message = format!(
+        "{}; a row that loses its key can't be set aside where one key has several spellings",
+        error.message
+    );
+    let hint = match error.hint.as_str() {
+        "" => "mend the target".to_owned(),
+        hint => hint.to_owned(),
+    };
+    let lane = setup.name();
+    WriteError { message, ..error }.hint(format!("{hint}; then `tahr resume {lane}`"))
 }

@@ -1,12 +1,13 @@
 //! The file of one lane's rows that were set aside.
 //!
-//! Lines of JSON behind their CRC-32C, in the order of the source: an entry is put, put anew as
-//! later changes join it, and ends. Each line has the position that covers the change it is due to, and
+//! Lines of JSON behind their CRC-32C: what is noted at once is one line, so that a crash leaves all
+//! of it or nothing. In it are records, in the order of the source: an entry is put, put anew as
+//! later changes join it, and ends. Each has the position that covers the change it is due to, and
 //! is on disk before the target's checkpoint can pass that position. So file and target never
-//! disagree, whenever the engine ends: a line in front of the checkpoint is of something that the
+//! disagree, whenever the engine ends: a record behind the checkpoint is of something that the
 //! target has not done, [`rewind`](Book::rewind) takes it back, and what the lane does again notes it
 //! again. The same holds for a target that was restored from a backup, as far back as the source can
-//! be read again; older lines of what has ended are left out when the file is [tidied](Book::tidy).
+//! be read again; older records of what has ended are left out when the file is [tidied](Book::tidy).
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,14 +18,17 @@ use std::{
 
 use fs_err::{File, os::unix::fs::OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Lsn, Position, StreamId, TableName, failpoint};
+use tahr_plugin_api::{Lsn, Position, Relation, StreamId, TableName, failpoint};
 
 use super::{deed::Key, entry::Entry};
+use crate::lane::folder::make_folder;
 
 /// Of the file's form.
 const FORMAT: u32 = 1;
 /// The file is written anew when so many bytes of it are of no use.
 const WASTE: u64 = 1 << 20;
+/// It is looked through for them when it has grown by so many bytes.
+const LOOK: u64 = WASTE / 4;
 /// A file that is larger is too large.
 const LARGE: u64 = 64 << 20;
 
@@ -80,14 +84,27 @@ impl Record {
     }
 }
 
+/// A record, and where it is in the file.
+#[derive(Debug)]
+struct Noted {
+    record: Record,
+    /// The length of the file behind its line; 0 where it is not in the file yet.
+    end: u64,
+    /// Bytes that it takes there.
+    size: u64,
+}
+
 /// The entries of one lane, in memory and in their file.
 #[derive(Debug)]
 pub struct Book {
     path: PathBuf,
     file: Option<File>,
     head: Option<Head>,
-    /// With the length of the file behind each; 0 where it is not in the file yet.
-    records: Vec<(Record, u64)>,
+    records: Vec<Noted>,
+    /// Whether a line of the file has records that were taken back beside ones that count.
+    is_split: bool,
+    /// Bytes of the file when it was looked through for what has ended.
+    looked: u64,
     /// Bytes of the file that count, and that it has.
     len: u64,
     written: u64,
@@ -128,6 +145,8 @@ impl Book {
             file: None,
             head: None,
             records: Vec::new(),
+            is_split: false,
+            looked: 0,
             len: 0,
             written: 0,
             first: 0,
@@ -172,11 +191,16 @@ impl Book {
                 self.head = Some(head);
                 self.first = line.len() as u64;
             } else {
-                let record = serde_json::from_slice(json).map_err(|_| damaged(number))?;
-                if matches!(&record, Record::Put(entry) if !entry.is_sound()) {
-                    return Err(damaged(number));
+                let records: Vec<Record> =
+                    serde_json::from_slice(json).map_err(|_| damaged(number))?;
+                let size = (line.len() / records.len().max(1)) as u64;
+                let end = self.len + line.len() as u64;
+                for record in records {
+                    if matches!(&record, Record::Put(entry) if !entry.is_sound()) {
+                        return Err(damaged(number));
+                    }
+                    self.records.push(Noted { record, end, size });
                 }
-                self.records.push((record, self.len + line.len() as u64));
             }
             self.len += line.len() as u64;
         }
@@ -245,21 +269,31 @@ impl Book {
         self.tables.contains_key(&oid)
     }
 
-    /// The oldest entry of the row that `key` names in the source.
-    pub(super) fn of_row(&self, oid: u32, key: Option<&Key>) -> Option<&Arc<Entry>> {
-        let numbers = self.rows.get(&(oid, key?.clone()))?;
-        self.live.get(numbers.first()?)
+    /// The oldest entry of the row of `relation` that `key` names in the source.
+    pub(super) fn of_row(&self, relation: &Relation, key: Option<&Key>) -> Option<&Arc<Entry>> {
+        self.named(&self.rows, relation, key).next()
     }
 
-    /// Entries whose row the target still has under `key`.
+    /// Entries whose row of `relation` the target still has under `key`.
     pub(super) fn at_place(
         &self,
-        oid: u32,
+        relation: &Relation,
         key: Option<&Key>,
     ) -> impl Iterator<Item = &Arc<Entry>> {
-        let numbers = key.and_then(|key| self.places.get(&(oid, key.clone())));
-        let numbers = numbers.into_iter().flatten();
-        numbers.filter_map(|number| self.live.get(number))
+        self.named(&self.places, relation, key)
+    }
+
+    fn named<'a>(
+        &'a self,
+        places: &'a Places,
+        relation: &Relation,
+        key: Option<&Key>,
+    ) -> impl Iterator<Item = &'a Arc<Entry>> {
+        let numbers = key.and_then(|key| places.get(&(relation.oid, key.clone())));
+        let entries = numbers.into_iter().flatten();
+        let entries = entries.filter_map(|number| self.live.get(number));
+        // The table's key may have had other columns then, with the same values.
+        entries.filter(|entry| entry.is_named_as(relation))
     }
 
     /// Puts an entry, or in the place of the one of its number; in memory so far.
@@ -274,18 +308,21 @@ impl Book {
 
     fn push(&mut self, record: Record) {
         self.take(&record);
-        self.records.push((record, 0));
+        let (end, size) = (0, 0);
+        self.records.push(Noted { record, end, size });
     }
 
     /// The position of the newest line.
     pub(super) fn newest(&self) -> Position {
-        let newest = self.records.iter().map(|(record, _)| record.at());
+        let newest = self.records.iter().map(|noted| noted.record.at());
         newest.max().cloned().unwrap_or_default()
     }
 
-    /// Ends the entries of `table` that a copy of it, which stands for `copied_to`, holds.
-    pub(super) fn copied(&mut self, table: &TableName, copied_to: Lsn) {
-        let is_held = |entry: &&Arc<Entry>| entry.table == *table && entry.at.lsn < copied_to;
+    /// Ends the entries of the table `oid`, which is called `table` now, that a copy of it, which
+    /// stands for `copied_to`, holds; and those of another table that had its name.
+    pub(super) fn copied(&mut self, oid: u32, table: &TableName, copied_to: Lsn) {
+        let is_its = |entry: &Arc<Entry>| entry.oid == oid || entry.table == *table;
+        let is_held = |entry: &&Arc<Entry>| is_its(entry) && entry.at.lsn < copied_to;
         let held: Vec<_> = self.live.values().filter(is_held).map(Arc::clone).collect();
         for entry in held {
             // Found again wherever the target stands, since its checkpoint has `copied_to`.
@@ -300,6 +337,9 @@ impl Book {
     /// The file can't be cut; in memory it is taken back.
     pub(super) fn rewind(&mut self, position: &Position) -> io::Result<()> {
         self.cut(position);
+        if self.is_split {
+            return self.rewrite();
+        }
         if self.written > self.len {
             let len = self.len;
             let file = self.file()?;
@@ -319,13 +359,17 @@ impl Book {
     /// Takes back in memory what lies behind `position`.
     fn cut(&mut self, position: &Position) {
         let mut records = self.records.iter();
-        if let Some(index) = records.position(|(record, _)| record.at() > position) {
+        if let Some(index) = records.position(|noted| noted.record.at() > position) {
             let cut = self.records.split_off(index);
             self.fold();
-            let ends = self.records.iter().map(|(_, end)| *end);
-            self.len = ends.max().unwrap_or(0).max(self.first);
+            let kept = self.records.iter().map(|noted| noted.end).max();
+            let kept = kept.unwrap_or(0).max(self.first);
+            let is_split = cut.iter().any(|noted| noted.end != 0 && noted.end <= kept);
+            self.is_split |= is_split;
+            self.len = kept;
+            self.looked = self.looked.min(kept);
             // What a person has given up stays so, wherever the target stands.
-            for (record, _) in cut {
+            for Noted { record, .. } in cut {
                 if let Record::End { number, why, .. } = record
                     && why == End::Discarded
                     && self.live.contains_key(&number)
@@ -342,19 +386,16 @@ impl Book {
     ///
     /// The state folder can't be written; the file is as before, or is cut when it is read.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let is_new = |(_, end): &&(Record, u64)| *end == 0;
-        if !self.records.iter().any(|record| is_new(&record)) {
+        let first = self.records.partition_point(|noted| noted.end != 0);
+        if first == self.records.len() {
             return Ok(());
         }
-        if self.len == 0 {
+        if self.len == 0 || self.is_split {
             return self.rewrite();
         }
+        let new = self.records[first..].iter();
         let mut text = Vec::new();
-        let mut ends = Vec::new();
-        for (record, _) in self.records.iter().filter(is_new) {
-            seal(&mut text, record)?;
-            ends.push(self.len + text.len() as u64);
-        }
+        let sizes = seal_records(&mut text, new.map(|noted| &noted.record))?;
         let len = self.len;
         self.written = len + text.len() as u64;
         let file = self.file()?;
@@ -363,12 +404,10 @@ impl Book {
         file.seek(SeekFrom::Start(len))?;
         file.write_all(&text)?;
         file.sync_data()?;
-        let new = self.records.iter_mut().filter(|(_, end)| *end == 0);
-        for ((_, end), written) in new.zip(ends) {
-            *end = written;
-            self.len = written;
+        self.len = self.written;
+        for (noted, size) in self.records[first..].iter_mut().zip(sizes) {
+            (noted.end, noted.size) = (self.len, size);
         }
-        self.written = self.len;
         Ok(())
     }
 
@@ -384,35 +423,35 @@ impl Book {
             true => stored,
             false => reach.min(stored),
         };
-        let old = self
-            .records
-            .iter()
-            .take_while(|(record, _)| record.at().lsn < reach);
-        let mut left: BTreeMap<u64, usize> = BTreeMap::new();
-        let mut count = 0;
-        let mut waste = 0;
-        let mut before = self.first;
-        let mut sizes: Vec<u64> = Vec::new();
-        for (index, (record, end)) in old.enumerate() {
+        // Looking through all of it takes time, which each batch has not.
+        let last = self.records.last().map(|noted| noted.record.at().lsn);
+        let is_over = self.live.is_empty() && last.is_none_or(|last| last < reach);
+        if self.len == 0 || !(is_over || self.len >= self.looked + LOOK) {
+            return Ok(());
+        }
+        self.looked = self.len;
+        let old = self.records.iter();
+        let old = old.take_while(|noted| noted.record.at().lsn < reach);
+        let mut left: BTreeMap<u64, (usize, u64)> = BTreeMap::new();
+        let (mut count, mut waste) = (0, 0);
+        for (index, Noted { record, size, .. }) in old.enumerate() {
             count += 1;
-            sizes.push(end.saturating_sub(before));
-            before = *end;
             let superseded = match record {
-                Record::Put(entry) => left.insert(entry.number, index),
+                Record::Put(entry) => left.insert(entry.number, (index, *size)),
                 Record::End { number, .. } => {
-                    waste += sizes[index];
+                    waste += size;
                     left.remove(number)
                 }
             };
-            waste += superseded.map_or(0, |index| sizes[index]);
+            waste += superseded.map_or(0, |(_, size)| size);
         }
         let is_empty = left.is_empty() && count == self.records.len();
-        if self.len == 0 || !(is_empty || waste >= WASTE) {
+        if !(is_empty || waste >= WASTE) {
             return Ok(());
         }
         // Those that are left out don't say any more which numbers were given.
         self.given = self.next;
-        let keeps: BTreeSet<usize> = left.into_values().collect();
+        let keeps: BTreeSet<usize> = left.into_values().map(|(index, _)| index).collect();
         let mut index = 0;
         self.records.retain(|_| {
             index += 1;
@@ -427,13 +466,14 @@ impl Book {
         self.file = None;
         let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         if self.records.is_empty() {
-            (self.len, self.written, self.first) = (0, 0, 0);
+            (self.len, self.written, self.first, self.looked) = (0, 0, 0, 0);
+            self.is_split = false;
             match fs_err::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => return Ok(()),
             }
         }
-        fs_err::create_dir_all(&folder)?;
+        make_folder(&folder)?;
         let Some(head) = &mut self.head else {
             return Err(io::Error::other("a book of no stream"));
         };
@@ -441,10 +481,10 @@ impl Book {
         let mut text = Vec::new();
         seal(&mut text, head)?;
         let first = text.len() as u64;
-        let mut ends = Vec::with_capacity(self.records.len());
-        for (record, _) in &self.records {
-            seal(&mut text, record)?;
-            ends.push(text.len() as u64);
+        let mut written = Vec::with_capacity(self.records.len());
+        for Noted { record, .. } in &self.records {
+            let size = seal_records(&mut text, [record])?;
+            written.push((text.len() as u64, size.first().copied().unwrap_or(0)));
         }
         let new = self.path.with_extension("new");
         match fs_err::remove_file(&new) {
@@ -462,11 +502,12 @@ impl Book {
         failpoint::pass("rejected.written");
         fs_err::rename(&new, &self.path)?;
         File::open(&folder)?.sync_all()?;
-        for ((_, end), written) in self.records.iter_mut().zip(ends) {
-            *end = written;
+        for (noted, (end, size)) in self.records.iter_mut().zip(written) {
+            (noted.end, noted.size) = (end, size);
         }
         self.len = text.len() as u64;
-        (self.written, self.first) = (self.len, first);
+        (self.written, self.first, self.looked) = (self.len, first, self.len);
+        self.is_split = false;
         Ok(())
     }
 
@@ -489,7 +530,7 @@ impl Book {
         self.size = 0;
         self.next = self.given;
         let records = std::mem::take(&mut self.records);
-        for (record, _) in &records {
+        for Noted { record, .. } in &records {
             self.take(record);
         }
         self.records = records;
@@ -563,6 +604,26 @@ fn forget(places: &mut Places, entry: &Entry, key: Option<Key>) {
             places.remove(&place);
         }
     }
+}
+
+/// Adds `records` as one line; returns the bytes of each.
+fn seal_records<'a>(
+    text: &mut Vec<u8>,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> io::Result<Vec<u64>> {
+    let mut json = vec![b'['];
+    let mut sizes = Vec::new();
+    for record in records {
+        let before = json.len();
+        if before > 1 {
+            json.push(b',');
+        }
+        serde_json::to_writer(&mut json, record)?;
+        sizes.push((json.len() - before) as u64);
+    }
+    json.push(b']');
+    seal_json(text, &json);
+    Ok(sizes)
 }
 
 /// Adds `value` as a line with its checksum in front.

@@ -33,6 +33,15 @@ impl Cell {
         matches!(self, Self::Unchanged { .. })
     }
 
+    /// As PostgreSQL prints it; none where that isn't known, or it is null.
+    pub(super) fn printed(&self) -> Option<Box<str>> {
+        match self {
+            Self::Text(text) => Some(text.as_str().into()),
+            Self::Bytes { bytes } => Some(format!("\\x{bytes}").into()),
+            Self::Null | Self::Unchanged { .. } => None,
+        }
+    }
+
     /// Bytes that it takes in memory, about.
     pub(super) fn size(&self) -> usize {
         let text = match self {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Change, Position, Relation, TableName, WriteError};
+use tahr_plugin_api::{Change, Column, Position, Relation, TableName, WriteError};
 
 use super::{
     cell::Cell,
@@ -47,6 +47,18 @@ impl From<&WriteError> for Reason {
     }
 }
 
+impl Reason {
+    /// The error of a change of `table` that has to park its lane for it.
+    pub(super) fn error(self, table: &TableName) -> WriteError {
+        let error = WriteError::rejected(self.message).table(table.to_string());
+        let error = error.hint(self.hint);
+        match self.column {
+            Some(column) => error.column(column),
+            None => error,
+        }
+    }
+}
+
 /// A column of the row, so that it is found in later versions of its table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnName {
@@ -54,6 +66,15 @@ pub struct ColumnName {
     pub name: String,
     /// Its number in the source's catalog; 0 where it isn't known.
     pub number: i16,
+}
+
+impl ColumnName {
+    fn is(&self, column: &Column) -> bool {
+        match (self.number, column.number) {
+            (0, _) | (_, 0) => self.name == column.name,
+            (known, now) => known == now,
+        }
+    }
 }
 
 /// A row whose last changes were set aside: what the target has still to do to it, all of them in
@@ -90,7 +111,7 @@ impl Entry {
     /// `change`, which is `deed`, as the entry `number`.
     pub(super) fn new(number: u64, change: &Change<'_>, deed: Deed, reason: Reason) -> Self {
         let relation = change.relation();
-        let name = |column: &tahr_plugin_api::Column| ColumnName {
+        let name = |column: &Column| ColumnName {
             name: column.name.clone(),
             number: column.number,
         };
@@ -136,30 +157,37 @@ impl Entry {
         self.deed.after(&self.key_positions())
     }
 
+    /// The keys that its row has in the source and in the target, as PostgreSQL prints them.
+    pub fn keys(&self) -> impl Iterator<Item = Vec<Box<str>>> {
+        let printed = |key: Key| key.iter().map(Cell::printed).collect::<Option<Vec<_>>>();
+        [self.row(), self.place()]
+            .into_iter()
+            .flatten()
+            .filter_map(printed)
+    }
+
     fn key_positions(&self) -> Vec<usize> {
         let place = |name: &String| self.columns.iter().position(|column| column.name == *name);
         self.key.iter().filter_map(place).collect()
     }
 
+    /// Whether its row has its name by the columns that name the rows of `relation`.
+    pub(super) fn is_named_as(&self, relation: &Relation) -> bool {
+        let key = relation.key();
+        // In this order, since that is how keys are compared.
+        let mut pairs = key.iter().zip(self.key_positions());
+        key.len() == self.key.len()
+            && pairs.all(|(&index, known)| self.columns[known].is(&relation.columns[index]))
+    }
+
     /// What is to be done, in the columns of `relation`; none where its rows are named by other
     /// columns today.
     pub(super) fn deed_in(&self, relation: &Relation) -> Option<Deed> {
-        let place = |column: &tahr_plugin_api::Column| {
-            let is_it = |known: &ColumnName| match (known.number, column.number) {
-                (0, _) | (_, 0) => known.name == column.name,
-                (known, now) => known == now,
-            };
-            self.columns.iter().position(is_it)
-        };
-        let places: Vec<_> = relation.columns.iter().map(place).collect();
-        let keeps_key = relation.key().len() == self.key.len()
-            && relation.key().iter().zip(self.key_positions()).all(
-                // In this order, since that is how keys are compared.
-                |(&index, known)| places[index] == Some(known),
-            );
-        if !keeps_key {
+        if !self.is_named_as(relation) {
             return None;
         }
+        let place = |column: &Column| self.columns.iter().position(|known| known.is(column));
+        let places: Vec<_> = relation.columns.iter().map(place).collect();
         // A column that was added since without values is null in rows of before.
         let map = |row: &Vec<Cell>, absent: Cell| -> Vec<Cell> {
             let cell = |place: &Option<usize>| place.map_or(absent.clone(), |at| row[at].clone());

@@ -88,6 +88,14 @@ impl Place {
         Ok(book.entries().values().map(Arc::clone).collect())
     }
 
+    /// The entries of the table `oid` that the lane, which works, has shown.
+    #[must_use]
+    pub fn shown_of(&self, oid: u32) -> Vec<Arc<Entry>> {
+        let shown = Arc::clone(&self.lock().shown);
+        let its = shown.iter().filter(|entry| entry.oid == oid);
+        its.map(Arc::clone).collect()
+    }
+
     /// Does what is wished with the entries of the lane `lane`, whose file is at `path`, or has it
     /// done; then the lane has to be woken.
     ///

@@ -20,7 +20,10 @@ use super::{
     place::{Asked, Wish, chosen, discard},
     sift,
 };
-use crate::lane::{feed::Feed, worker::Worker};
+use crate::lane::{
+    feed::Feed,
+    worker::{Flow, Worker},
+};
 
 /// Bytes of rows that are given to the target at once, about.
 const CHUNK: usize = 4 << 20;
@@ -28,13 +31,26 @@ const CHUNK: usize = 4 << 20;
 /// An entry that is to be applied, as its table is today.
 pub(super) type Due = (Arc<Entry>, Arc<Relation>, Deed);
 
+/// Whether the target is ready for rows that are retried.
+enum Ready {
+    Yes,
+    /// Tables were copied again, and the lane has to start over.
+    CopiedAgain,
+    /// Not for this version of a table.
+    Refused {
+        version: u32,
+        error: WriteError,
+    },
+}
+
 impl Worker {
-    /// Does what persons wish; between batches, with everything stored that was given.
+    /// Does what persons wish; between batches, with everything stored that was given. How the attempt
+    /// ends, where it does.
     pub(in crate::lane) fn grant(
         &mut self,
         writer: &mut RemoteWriter,
         feed: &mut Feed,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Option<Flow>, WriteError> {
         for Asked {
             wish,
             choice,
@@ -43,13 +59,13 @@ impl Worker {
         {
             let lane = self.setup.name();
             let Some(book) = &mut self.aside.book else {
-                return Ok(());
+                return Ok(None);
             };
             let done = match wish {
                 Wish::Discard => {
                     let at = feed.given().clone().max(book.newest());
                     let settled = discard(book, &choice, &lane, &at);
-                    Ok(settled)
+                    Ok(Some(settled))
                 }
                 Wish::Retry => {
                     let settled = chosen(book.entries(), &choice, &lane);
@@ -62,7 +78,14 @@ impl Worker {
             });
             // Whoever asked may be gone.
             match done {
-                Ok(settled) => {
+                Ok(None) => {
+                    let why = format!(
+                        "the lane had to copy tables again; `tahr rejected {lane}` shows what is left"
+                    );
+                    let _ = reply.send(Settled::failed(&lane, why));
+                    return Ok(Some(Flow::Again));
+                }
+                Ok(Some(settled)) => {
                     tracing::info!(%lane, ?wish, done = settled.done.len(),
                         refused = settled.refused.len(), "rows that were set aside");
                     let _ = reply.send(settled);
@@ -74,17 +97,17 @@ impl Worker {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Applies the entries that `settled` calls done; those that the target still refuses are told
-    /// apart from them.
+    /// apart from them. None where the lane has to start over.
     fn retry(
         &mut self,
         writer: &mut RemoteWriter,
         feed: &mut Feed,
         mut settled: Settled,
-    ) -> Result<Settled, WriteError> {
+    ) -> Result<Option<Settled>, WriteError> {
         let mut left = std::mem::take(&mut settled.done);
         let mut refused = BTreeMap::new();
         // One may stand in the way of another, so those that were refused come again as long as that
@@ -95,6 +118,7 @@ impl Worker {
             let mut rest = left.clone();
             while !rest.is_empty() {
                 let done = self.retry_some(writer, feed, &mut rest, &mut refused)?;
+                let Some(done) = done else { return Ok(None) };
                 left.retain(|number| !done.contains(number));
                 settled.done.extend(done);
             }
@@ -104,32 +128,39 @@ impl Worker {
         }
         settled.done.sort_unstable();
         settled.refused = refused.into_iter().collect();
-        Ok(settled)
+        Ok(Some(settled))
     }
 
     /// Applies a first part of the entries `rest` in one transaction and takes them from it; returns
-    /// which were applied.
+    /// which were applied. None where the lane has to start over.
     fn retry_some(
         &mut self,
         writer: &mut RemoteWriter,
         feed: &mut Feed,
         rest: &mut Vec<u64>,
         refused: &mut BTreeMap<u64, Reason>,
-    ) -> Result<Vec<u64>, WriteError> {
+    ) -> Result<Option<Vec<u64>>, WriteError> {
         let mut due = self.due(rest, refused)?;
         while !due.is_empty() {
-            // The target's tables may have been mended, of which its writer knows nothing.
-            let mut prepared = Vec::new();
-            for (entry, relation, _) in &due {
-                if prepared.contains(&relation.version) {
+            let previous = feed.given().clone();
+            match self.make_ready(writer, &due)? {
+                Ready::Yes => {}
+                Ready::CopiedAgain => return Ok(None),
+                Ready::Refused { version, error } => {
+                    self.go_back(writer, &previous)?;
+                    let (of_it, others): (Vec<_>, Vec<_>) = due
+                        .into_iter()
+                        .partition(|(_, relation, _)| relation.version == version);
+                    let reason = Reason::from(&error);
+                    refused.extend(
+                        of_it
+                            .iter()
+                            .map(|(entry, ..)| (entry.number, reason.clone())),
+                    );
+                    due = others;
                     continue;
                 }
-                writer.prepare(relation)?;
-                self.ready(relation)?;
-                prepared.push(relation.version);
-                tracing::debug!(table = %entry.table, "looked at again");
             }
-            let previous = feed.given().clone();
             let position = beyond(&previous);
             if let Some(book) = &mut self.aside.book {
                 for (entry, ..) in &due {
@@ -140,6 +171,7 @@ impl Worker {
             failpoint::pass("rejected.retried");
             self.reached = self.reached.take().max(Some(position.clone()));
             let batch = batch_of(&due, previous.clone(), position.clone());
+            self.attend(&batch);
             let written = writer.write(&batch).and_then(|written| match written {
                 Written::Accepted => writer.flush(&position),
                 other => Ok(other),
@@ -148,7 +180,8 @@ impl Worker {
                 Ok(Written::Stored(_)) => {
                     feed.advanced(position.clone());
                     self.stored_bare(&position)?;
-                    return Ok(due.into_iter().map(|(entry, ..)| entry.number).collect());
+                    let done = due.into_iter().map(|(entry, ..)| entry.number);
+                    return Ok(Some(done.collect()));
                 }
                 Ok(_) => WriteError::transient("the checkpoint has moved"),
                 Err(error) => error,
@@ -156,17 +189,7 @@ impl Worker {
             if error.kind != ErrorKind::Rejected {
                 return Err(error);
             }
-            if let Some(book) = &mut self.aside.book {
-                book.rewind(&previous).map_err(on_disk)?;
-            }
-            writer.reset()?;
-            let found = writer.checkpoint(&self.setup.stream)?;
-            if found.and_then(|found| found.position).as_ref() != Some(&previous) {
-                return Err(WriteError::transient("the checkpoint has moved"));
-            }
-            if self.setup.plugin.description.capabilities.transactional_ddl {
-                self.prepared.clear();
-            }
+            self.go_back(writer, &previous)?;
             match error.change.filter(|&index| index < due.len()) {
                 None if due.len() > 1 => {
                     // Whichever it is: the first by itself, then the others.
@@ -180,7 +203,53 @@ impl Worker {
                 }
             }
         }
-        Ok(Vec::new())
+        Ok(Some(Vec::new()))
+    }
+
+    /// Has the target look at the tables of `due` again: they may have been mended, of which its
+    /// writer knows nothing; and the newest version of one may be further than the stream is.
+    fn make_ready(&mut self, writer: &mut RemoteWriter, due: &[Due]) -> Result<Ready, WriteError> {
+        let mut prepared = Vec::new();
+        for (entry, relation, _) in due {
+            let version = relation.version;
+            if prepared.contains(&version) {
+                continue;
+            }
+            if self.complete(writer, relation)? {
+                return Ok(Ready::CopiedAgain);
+            }
+            match writer.prepare(relation) {
+                Ok(()) => self.ready(relation)?,
+                // The lane is well without it.
+                Err(error) if error.kind == ErrorKind::Rejected => {
+                    return Ok(Ready::Refused { version, error });
+                }
+                Err(error) => return Err(error),
+            }
+            prepared.push(version);
+            tracing::debug!(table = %entry.table, "looked at again");
+        }
+        Ok(Ready::Yes)
+    }
+
+    /// Takes back what the target has refused, so that it stands at `previous` as before.
+    fn go_back(
+        &mut self,
+        writer: &mut RemoteWriter,
+        previous: &Position,
+    ) -> Result<(), WriteError> {
+        if let Some(book) = &mut self.aside.book {
+            book.rewind(previous).map_err(on_disk)?;
+        }
+        writer.reset()?;
+        let found = writer.checkpoint(&self.setup.stream)?;
+        if found.and_then(|found| found.position).as_ref() != Some(previous) {
+            return Err(WriteError::transient("the checkpoint has moved"));
+        }
+        if self.setup.plugin.description.capabilities.transactional_ddl {
+            self.prepared.clear();
+        }
+        Ok(())
     }
 
     /// The first of the entries `rest` that go together, which are taken from it.
@@ -231,14 +300,13 @@ impl Worker {
                 continue;
             };
             let is_before = |other: u64| due.iter().any(|(entry, ..)| entry.number == other);
-            let blocker = self.aside.book.as_ref().and_then(|book| {
-                sift::blocker(book, entry.oid, &relation.key(), &deed, Some(number))
-            });
+            let blocker = self
+                .aside
+                .book
+                .as_ref()
+                .and_then(|book| sift::blocker(book, &relation, &deed, Some(number)));
             if let Some(blocker) = blocker.filter(|&blocker| !is_before(blocker)) {
-                refuse(
-                    format!("the target still has the row of change {blocker} under this key"),
-                    "retry or discard that one first",
-                );
+                refused.insert(number, sift::blocked_by(blocker));
                 continue;
             }
             size += entry.size();

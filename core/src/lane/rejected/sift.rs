@@ -4,19 +4,48 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tahr_plugin_api::{
-    Batch, Change, Lsn, Op, Relation, Route, Segment,
+    Batch, Change, Lsn, Op, Relation, Route, Segment, TableName,
     abi::{Arena, ArenaBuilder, RawTransaction},
 };
 
 use super::{
     book::{Book, End},
     cell::Cell,
-    deed::Deed,
+    deed::{Deed, names_by_text},
     entry::{ChangeId, Entry, Reason, id_of, position_of},
 };
 
 /// Changes that the target has refused, and why.
 pub(super) type Refused = BTreeMap<ChangeId, Reason>;
+
+/// How much may be set aside: rows, and their bytes, beside the last one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) rows: usize,
+    pub(super) size: usize,
+}
+
+impl Room {
+    pub(super) fn has(self, book: &Book) -> bool {
+        book.entries().len() < self.rows && book.size() < self.size
+    }
+}
+
+/// A change that can't be set aside.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    pub(super) table: TableName,
+    /// Why it should have been.
+    pub(super) reason: Reason,
+    pub(super) why: Why,
+}
+
+#[derive(Debug)]
+pub(super) enum Why {
+    NoRoom,
+    /// The target is to lose a key that may come back in another spelling.
+    Spelling,
+}
 
 /// What becomes of a change.
 enum Fate {
@@ -27,10 +56,15 @@ enum Fate {
 }
 
 /// `batch` as the target is to get it; none where that is as it is. `book` is changed to what holds
-/// once the target has stored it.
-pub(super) fn sift(book: &mut Book, batch: &Batch, refused: &Refused) -> Option<Batch> {
+/// once the target has stored it; halfway where a change can't be set aside.
+pub(super) fn sift(
+    book: &mut Book,
+    batch: &Batch,
+    refused: &Refused,
+    room: Room,
+) -> Result<Option<Batch>, Unfit> {
     if book.entries().is_empty() && !holds_any(batch, refused) {
-        return None;
+        return Ok(None);
     }
     let mut segments = Vec::new();
     let mut is_same = true;
@@ -47,7 +81,7 @@ pub(super) fn sift(book: &mut Book, batch: &Batch, refused: &Refused) -> Option<
             let Some(change) = one.changes().next() else {
                 continue;
             };
-            match fate(book, &change, refused) {
+            match fate(book, &change, refused, room)? {
                 Fate::AsItIs => continue,
                 Fate::Left => cut(at, &mut segments),
                 Fate::Becomes(deed) => {
@@ -62,10 +96,11 @@ pub(super) fn sift(book: &mut Book, batch: &Batch, refused: &Refused) -> Option<
         }
     }
     if is_same {
-        return None;
+        return Ok(None);
     }
     let (previous, position) = (batch.previous().clone(), batch.position().clone());
-    Some(Batch::new(segments, previous, position, batch.part()))
+    let sifted = Batch::new(segments, previous, position, batch.part());
+    Ok(Some(sifted))
 }
 
 fn holds_any(batch: &Batch, refused: &Refused) -> bool {
@@ -76,69 +111,86 @@ fn holds_any(batch: &Batch, refused: &Refused) -> bool {
 }
 
 /// What becomes of `change`, noted in `book`.
-fn fate(book: &mut Book, change: &Change<'_>, refused: &Refused) -> Fate {
-    let (id, oid) = (id_of(change), change.relation().oid);
+fn fate(
+    book: &mut Book,
+    change: &Change<'_>,
+    refused: &Refused,
+    room: Room,
+) -> Result<Fate, Unfit> {
+    let (id, relation) = (id_of(change), change.relation());
     let reason = refused.get(&id);
-    if reason.is_none() && !book.has_table(oid) {
-        return Fate::AsItIs;
+    if reason.is_none() && !book.has_table(relation.oid) {
+        return Ok(Fate::AsItIs);
     }
     let at = position_of(id);
     let Some(deed) = Deed::of(change) else {
         if change.op() == Op::Truncate {
-            let ended: Vec<_> = book
-                .entries()
-                .values()
-                .filter(|entry| entry.oid == oid)
-                .collect();
-            let ended: Vec<_> = ended.into_iter().map(|entry| entry.number).collect();
+            let entries = book.entries().values();
+            let ended = entries.filter(|entry| entry.oid == relation.oid);
+            let ended: Vec<_> = ended.map(|entry| entry.number).collect();
             for number in ended {
                 book.end(number, at.clone(), End::Truncated);
             }
         }
-        return Fate::AsItIs;
+        return Ok(Fate::AsItIs);
     };
-    let key = change.relation().key();
+    let key = relation.key();
     let (before, after) = (deed.before(&key), deed.after(&key));
     // The row that was set aside goes on; or its key is used anew, of which the target still has
     // the row that was to be deleted.
-    let goes_on = book.of_row(oid, before.as_ref()).map(Arc::clone);
+    let goes_on = book.of_row(relation, before.as_ref()).map(Arc::clone);
     let is_new = before.is_none() && !key.is_empty();
     let returns = is_new.then(|| {
-        let mut entries = book.at_place(oid, after.as_ref());
+        let mut entries = book.at_place(relation, after.as_ref());
         entries.find(|entry| entry.row().is_none()).map(Arc::clone)
     });
     let entry = goes_on.or(returns.flatten());
     let known = entry.as_ref().map(|entry| entry.number);
-    let merged = match &entry {
-        None => Some(deed),
-        Some(entry) => match entry.deed_in(change.relation()) {
-            Some(earlier) => earlier.then(deed, &key),
-            None => Some(deed),
+    let earlier = entry.as_ref().and_then(|entry| entry.deed_in(relation));
+    let merged = match earlier {
+        None => deed,
+        Some(earlier) => match earlier.then(deed.clone(), &key) {
+            Some(merged) => merged,
+            None => {
+                let is_free = book.at_place(relation, before.as_ref()).next().is_none();
+                // Somebody may have put the row there; it is gone in the source.
+                let goes_too = is_free && !key.is_empty();
+                match (goes_too, reason) {
+                    (true, Some(_)) => deed,
+                    _ => {
+                        if let Some(number) = known {
+                            book.end(number, at, End::Vanished);
+                        }
+                        return Ok(if goes_too { Fate::AsItIs } else { Fate::Left });
+                    }
+                }
+            }
         },
     };
-    let Some(merged) = merged else {
-        if let Some(number) = known {
-            book.end(number, at, End::Vanished);
-        }
-        return Fate::Left;
-    };
-    let blocker = blocker(book, oid, &key, &merged, known);
-    let reason = match (reason, blocker) {
+    let reason = match (reason, blocker(book, relation, &merged, known)) {
         (Some(reason), _) => reason.clone(),
-        (None, Some(number)) => Reason {
-            message: format!("the target still has the row of change {number} under this key"),
-            ..Reason::default()
-        },
+        (None, Some(number)) => blocked_by(number),
         (None, None) => {
-            return match known {
+            return Ok(match known {
                 None => Fate::AsItIs,
                 Some(number) => {
                     book.end(number, at, End::Overtaken);
                     Fate::Becomes(merged)
                 }
-            };
+            });
         }
     };
+    let why = if known.is_none() && !room.has(book) {
+        Some(Why::NoRoom)
+    } else {
+        let (before, after) = (merged.before(&key), merged.after(&key));
+        let leaves_key = !key.is_empty() && before.is_some() && before != after;
+        (leaves_key && !names_by_text(relation)).then_some(Why::Spelling)
+    };
+    if let Some(why) = why {
+        let table = relation.source.clone();
+        return Err(Unfit { table, reason, why });
+    }
     let number = known.unwrap_or_else(|| book.next_number());
     let mut new = Entry::new(number, change, merged, reason);
     if let Some(entry) = entry {
@@ -146,23 +198,32 @@ fn fate(book: &mut Book, change: &Change<'_>, refused: &Refused) -> Fate {
         new.changes += entry.changes;
     }
     book.put(new);
-    Fate::Left
+    Ok(Fate::Left)
+}
+
+/// Why a row waits for the entry `number`.
+pub(super) fn blocked_by(number: u64) -> Reason {
+    Reason {
+        message: format!("the target still has the row of change {number} under this key"),
+        hint: "retry or discard that one first".to_owned(),
+        column: None,
+    }
 }
 
 /// The number of an entry, other than `own`, under whose row in the target `deed` would put another
 /// one. Rows without a key stand beside each other.
 pub(super) fn blocker(
     book: &Book,
-    oid: u32,
-    key: &[usize],
+    relation: &Relation,
     deed: &Deed,
     own: Option<u64>,
 ) -> Option<u64> {
+    let key = relation.key();
     if key.is_empty() {
         return None;
     }
-    let after = deed.after(key);
-    let mut entries = book.at_place(oid, after.as_ref());
+    let after = deed.after(&key);
+    let mut entries = book.at_place(relation, after.as_ref());
     let stands = entries.find(|entry| Some(entry.number) != own && entry.row() != after);
     stands.map(|entry| entry.number)
 }

@@ -15,10 +15,16 @@ use tahr_plugin_api::{
 use super::{
     book::{Book, End, seal_json},
     cell::Cell,
-    deed::Deed,
+    deed::{Deed, Verb},
     entry::Reason,
     retry::{batch_of, beyond},
-    sift::{Refused, blocker, sift},
+    sift::{Refused, Room, Why, blocker, sift},
+};
+
+/// Room enough.
+const ROOM: Room = Room {
+    rows: 1000,
+    size: 1 << 20,
 };
 
 type Row = Vec<Cell>;
@@ -110,9 +116,13 @@ impl Target {
             {
                 return Err(index);
             }
-            let before = deed.before(key).map(|before| {
-                place(&rows, &before).unwrap_or_else(|| panic!("no row for {deed:?} in {rows:?}"))
-            });
+            let before = deed.before(key).map(|before| place(&rows, &before));
+            // One that is nowhere may be deleted by its key.
+            if before == Some(None) && deed.verb == Verb::Delete && !key.is_empty() {
+                continue;
+            }
+            let before =
+                before.map(|at| at.unwrap_or_else(|| panic!("no row for {deed:?} in {rows:?}")));
             let old = before.map(|at| rows.swap_remove(at));
             if let Some(mut new) = deed.new.clone() {
                 for (column, cell) in new.iter_mut().enumerate() {
@@ -261,7 +271,7 @@ impl Lane {
         let batch = Batch::new(segments.collect(), previous, position, Part::Whole);
         loop {
             self.book.rewind(&self.target.at).expect("rewind");
-            let sifted = sift(&mut self.book, &batch, &self.refused);
+            let sifted = sift(&mut self.book, &batch, &self.refused, ROOM).expect("room");
             let sifted = sifted.as_ref().unwrap_or(&batch);
             self.book.sync().expect("sync");
             if random.percent(10) {
@@ -297,7 +307,7 @@ impl Lane {
                 continue;
             };
             let deed = entry.deed_in(&self.relation).expect("the same table");
-            if blocker(&self.book, entry.oid, &self.key, &deed, Some(number)).is_some() {
+            if blocker(&self.book, &self.relation, &deed, Some(number)).is_some() {
                 continue;
             }
             let previous = self.target.at.clone();
@@ -447,7 +457,7 @@ fn a_copy_of_its_table_holds_a_row_and_another_source_gives_it_up() {
     put(&mut book, 0x1000, "1");
     put(&mut book, 0x9000, "2");
     let name = table(Kind::Key).source.clone();
-    book.copied(&name, Lsn(0x5000));
+    book.copied(1, &name, Lsn(0x5000));
     assert_eq!(book.entries().len(), 1, "the one of before");
     book.sync().expect("sync");
     let mut book = Lane::open(&path);
@@ -533,7 +543,7 @@ fn no_file_of_rejected_rows_makes_its_reader_panic() {
         let Ok(mut book) = Book::of_bytes(&path, &sealed) else {
             return false;
         };
-        book.copied(&table(Kind::Key).source, Lsn(0x1800));
+        book.copied(0, &table(Kind::Key).source, Lsn(0x1800));
         let _ = (book.newest(), book.size());
         let book = book.seen_from(&Position::at(Lsn(0x2400)));
         let relation = table(Kind::Key);
@@ -542,4 +552,195 @@ fn no_file_of_rejected_rows_makes_its_reader_panic() {
         }
         true
     });
+}
+
+/// A book of `folder`, and a position to begin behind.
+fn begun(folder: &tempfile::TempDir) -> (Book, Position) {
+    let book = Lane::open(&super::rejected_path(folder.path(), "s", "t"));
+    (book, Position::at(Lsn(0x1000)))
+}
+
+/// Sets aside all that `batch` does.
+fn set_aside(book: &mut Book, batch: &Batch, room: Room) -> Result<(), Why> {
+    let ids = batch.changes().map(|change| super::entry::id_of(&change));
+    let refused = ids.map(|id| (id, Reason::default())).collect();
+    sift(book, batch, &refused, room)
+        .map(drop)
+        .map_err(|unfit| unfit.why)
+}
+
+#[test]
+fn a_row_that_somebody_put_in_the_place_of_one_set_aside_goes_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut book, at) = begun(&folder);
+    let table = table(Kind::Key);
+    let new = BatchBuilder::after(&at).insert(&table, ["1", "b", "\\x00"]);
+    set_aside(&mut book, &new.build(), ROOM).expect("it is set aside");
+    let gone = BatchBuilder::after(&Position::at(Lsn(0x2000)))
+        .delete(&table, ["1"])
+        .build();
+    let sifted = sift(&mut book, &gone, &Refused::new(), ROOM).expect("room");
+    assert!(sifted.is_none(), "it is deleted in the target");
+    assert!(book.entries().is_empty());
+
+    // Where the target has another row in its place, that one is to stay.
+    let swapped = BatchBuilder::after(&Position::at(Lsn(0x3000)))
+        .update_moved(
+            &table,
+            ["1"],
+            [Given::Text("2"), Given::Text("b"), Given::Text("\\x00")],
+        )
+        .insert(&table, ["1", "b", "\\x00"])
+        .build();
+    set_aside(&mut book, &swapped, ROOM).expect("they are set aside");
+    let gone = BatchBuilder::after(&Position::at(Lsn(0x4000)))
+        .delete(&table, ["1"])
+        .build();
+    let sifted = sift(&mut book, &gone, &Refused::new(), ROOM).expect("room");
+    let sifted = sifted.expect("it is left out");
+    assert_eq!(sifted.changes().count(), 0);
+    assert_eq!(book.entries().len(), 1, "the one that has left its key");
+}
+
+#[test]
+fn a_row_under_another_key_of_the_same_value_is_not_the_one_set_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut book, at) = begun(&folder);
+    let by = |key: &str| {
+        let table = relation("public.t").column("id", "integer");
+        let table = table.column("uid", "integer");
+        match key {
+            "id" => table.key(["id"]),
+            _ => table.key(["uid"]),
+        }
+    };
+    let old = by("id").build();
+    let mut new = by("uid").build().as_ref().clone();
+    new.oid = old.oid;
+    let new = Arc::new(new);
+    let batch = BatchBuilder::after(&at).insert(&old, ["5", "1"]).build();
+    set_aside(&mut book, &batch, ROOM).expect("it is set aside");
+    let other = BatchBuilder::after(&Position::at(Lsn(0x2000)))
+        .update(&new, ["9", "5"])
+        .build();
+    let sifted = sift(&mut book, &other, &Refused::new(), ROOM).expect("room");
+    assert!(sifted.is_none(), "another row goes its way");
+    assert_eq!(book.entries().len(), 1, "what was set aside stays");
+}
+
+#[test]
+fn a_key_of_several_spellings_is_not_left_in_the_target() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut book, at) = begun(&folder);
+    let by = |kind: &str| {
+        let table = relation("public.t").column("id", kind);
+        table.column("v", "text").key(["id"]).build()
+    };
+    let numbers = by("numeric");
+    let new = BatchBuilder::after(&at).insert(&numbers, ["1.0", "b"]);
+    set_aside(&mut book, &new.build(), ROOM).expect("the target has no such row");
+    let gone = BatchBuilder::after(&at).delete(&numbers, ["2.0"]).build();
+    let why = set_aside(&mut book, &gone, ROOM).expect_err("2.00 may come");
+    assert!(matches!(why, Why::Spelling), "{why:?}");
+    let gone = BatchBuilder::after(&at)
+        .delete(&by("integer"), ["2"])
+        .build();
+    set_aside(&mut book, &gone, ROOM).expect("it can't");
+}
+
+#[test]
+fn rows_that_wait_for_others_are_counted_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut book, at) = begun(&folder);
+    let table = table(Kind::Key);
+    let room = Room { rows: 1, ..ROOM };
+    let moved = BatchBuilder::after(&at).update_moved(
+        &table,
+        ["1"],
+        [Given::Text("2"), Given::Text("b"), Given::Text("\\x00")],
+    );
+    set_aside(&mut book, &moved.build(), room).expect("there is room");
+    let waits = BatchBuilder::after(&Position::at(Lsn(0x2000)))
+        .insert(&table, ["1", "c", "\\x00"])
+        .build();
+    let unfit = sift(&mut book, &waits, &Refused::new(), room).expect_err("there is none");
+    assert!(matches!(unfit.why, Why::NoRoom), "{unfit:?}");
+    assert!(unfit.reason.message.contains("change 1") && !unfit.reason.hint.is_empty());
+}
+
+#[test]
+fn a_copy_holds_the_rows_of_a_table_that_was_renamed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut book, _) = begun(&folder);
+    put(&mut book, 0x1000, "1");
+    let oid = book.entries()[&1].oid;
+    let name = tahr_plugin_api::TableName::new("public", "renamed");
+    book.copied(oid + 1, &name, Lsn(0x5000));
+    assert_eq!(book.entries().len(), 1, "of another table");
+    book.copied(oid, &name, Lsn(0x5000));
+    assert!(book.entries().is_empty());
+}
+
+#[test]
+fn what_was_noted_at_once_counts_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = super::rejected_path(folder.path(), "s", "t");
+    let mut book = Lane::open(&path);
+    put(&mut book, 0x1000, "1");
+    book.sync().expect("sync");
+    let first = fs_err::read(&path).expect("the file").len();
+    for id in ["2", "3", "4"] {
+        put(&mut book, 0x2000, id);
+    }
+    book.sync().expect("sync");
+    let whole = fs_err::read(&path).expect("the file");
+    // The machine has lost power with a part of it on disk.
+    for at in first..whole.len() {
+        let mut torn = whole.clone();
+        let end = torn.len().min(at + 64);
+        torn[at..end].fill(0);
+        fs_err::write(&path, &torn).expect("write");
+        assert_eq!(Lane::open(&path).entries().len(), 1, "torn at {at}");
+    }
+    // A target that was restored to between them keeps the ones before.
+    fs_err::write(&path, &whole).expect("write");
+    let mut book = Lane::open(&path);
+    let three = book.entries()[&3].at.clone();
+    for number in [2, 3] {
+        book.end(number, three.clone(), End::Overtaken);
+    }
+    put(&mut book, 0x9000, "5");
+    book.sync().expect("sync");
+    let mut book = Lane::open(&path);
+    book.rewind(&three).expect("rewind");
+    let left = |book: &Book| book.entries().keys().copied().collect::<Vec<_>>();
+    assert_eq!(left(&book), [1, 4]);
+    assert_eq!(left(&Lane::open(&path)), [1, 4]);
+}
+
+#[test]
+fn a_file_is_looked_through_only_when_it_has_grown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = super::rejected_path(folder.path(), "s", "t");
+    let mut book = Lane::open(&path);
+    let all = Lsn(u64::MAX);
+    for at in 0..20_000 {
+        let number = put(&mut book, 0x1000 + at, "1");
+        if at > 0 {
+            book.end(number - 1, Position::at(Lsn(0x1000 + at)), End::Overtaken);
+        }
+        if at % 100 == 0 {
+            book.sync().expect("sync");
+            book.tidy(all, all).expect("tidy");
+            let size = path.metadata().expect("the file").len();
+            assert!(
+                size < 2 << 20,
+                "{size} bytes for {} rows",
+                book.entries().len()
+            );
+        }
+    }
+    assert_eq!(book.entries().len(), 1);
+    book.sync().expect("sync");
+    assert_eq!(Lane::open(&path).entries().len(), 1);
 }
