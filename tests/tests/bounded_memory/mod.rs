@@ -18,7 +18,7 @@ const MIB: u64 = 1 << 20;
 
 /// What the engine may come to hold where nobody asks for a certain number of rows: a few parts of
 /// the transaction beside its budget of 2 MiB, and not the 75 MiB that the whole of it takes.
-const SMALL: Bound = Bound::Growth(32 * MIB);
+const SMALL: Bound = Bound::Growth(48 * MIB);
 
 /// Its memory in all, whatever the number of rows.
 const LARGE: Bound = Bound::Total(256 * MIB);
