@@ -55,9 +55,9 @@ torture-masters: install ## kill engine and masters at random under load, for a 
 	cargo build --workspace
 	TAHR_TORTURE_SECONDS=$(or $(SECONDS),60) cargo test -p tahr-tests --test main -- --nocapture masters::torture
 
-verify-million: install ## find and repair one row in a million under load
+verify-million: install ## find and repair one row in a million, or ROWS, under load
 	cargo build --release --workspace
-	cargo test --release -p tahr-tests --test main -- --nocapture --ignored verify::million
+	TAHR_VERIFY_ROWS=$(or $(ROWS),1000000) cargo test --release -p tahr-tests --test main -- --nocapture verify::million
 
 large: install ## copy ten million rows of one transaction, or ROWS, within 256 MiB
 	scripts/mongod.sh
