@@ -54,11 +54,11 @@ const STREAM: [(&str, u64, Way); 18] = [
 ];
 const REDIS_EMPTIED: (&str, u64, Way) = ("redis.emptied", 2, Way::Empty);
 
-/// Points of what is set aside.
+/// Points of what is set aside; the file is written whole the first time.
 const REJECTED: [&str; 4] = [
+    "rejected.written",
     "rejected.sifted",
     "rejected.noted",
-    "rejected.written",
     "rejected.retried",
 ];
 
@@ -101,7 +101,7 @@ impl Stage {
 
     pub(super) fn load(&mut self) -> Load {
         self.loads += 1;
-        let pause = Duration::from_millis(30);
+        let pause = Duration::from_millis(100);
         Load::start(self.source.url(), &mut self.random, self.loads, pause)
     }
 
@@ -109,6 +109,13 @@ impl Stage {
     pub(super) fn start_to_die(&mut self, point: &str, most: u64) -> Running {
         let count = 1 + self.random.below(most);
         self.engine.start_to_die(point, count)
+    }
+
+    /// Waits until all lanes stream.
+    async fn streams(&self) {
+        for target in ["postgres", "sqlite", "mysql", "mongodb", "redis"] {
+            self.engine.await_lane(target, State::Streaming).await;
+        }
     }
 
     pub(super) async fn settle(&self, running: &Running) {
@@ -167,7 +174,8 @@ async fn dies_at(stage: &mut Stage, (point, most, way): (&str, u64, Way)) {
         }
         stage.provoke(way, round).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
-        if matches!(way, Way::Stop) && round % 5 == 4 {
+        if matches!(way, Way::Stop) {
+            stage.streams().await;
             let finished = running.terminate();
             if finished.code().is_none() {
                 finished.assert_died();
@@ -226,6 +234,7 @@ async fn rows_are_set_aside_and_come_back_whatever_point_the_engine_dies_at() {
             .await;
         let is_retry = point == "rejected.retried";
         let running = engine.start_to_die(point, 1);
+        say(point);
         engine.await_lane("pg", State::Streaming).await;
         let id = round * 10 + random.below(5);
         source
