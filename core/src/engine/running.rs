@@ -371,7 +371,10 @@ async fn open(
             end: opened.identity.wal_lsn,
             relations: Arc::clone(&relations),
         });
-        let log = Arc::new(log.map_err(|error| Error::failed(error.to_string()))?);
+        let log = Arc::new(log.map_err(|error| {
+            let hint = error.hint();
+            Error::failed(format!("source \"{name}\": {error}")).hint(hint)
+        })?);
         let kept = log.keep_on(name);
         kept.map_err(|error| Error::failed(format!("start a thread: {error}")))?;
         // What lanes have stored is seen when they begin; until then all is kept.

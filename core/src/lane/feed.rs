@@ -151,7 +151,7 @@ impl Feed {
     /// Loads the arena at the cursor, from behind what was handed over; none once it is loaded.
     fn load(&mut self, routes: &mut Routes, patience: Duration) -> Result<Option<Fed>, WriteError> {
         let next = self.log.next(self.lane, self.cursor, patience);
-        match next.map_err(|error| WriteError::transient(error.to_string()))? {
+        match next.map_err(|error| WriteError::transient(error.to_string()).hint(error.hint()))? {
             Next::Stopped => Ok(Some(Fed::Stopped)),
             Next::Tail(tail) => Ok(Some(Fed::Tail(tail))),
             // All that was handed over is skipped, so nothing comes twice; what is loaded goes first.

@@ -5,7 +5,7 @@
 //! relations          relation versions that they refer to, one line of JSON with its checksum each
 //! 0000000001.segment see `record`
 //! *.damaged          a segment that could not be read; nobody uses it any more
-//! aside-N/           a log of another stream; nobody uses it any more
+//! aside-N/, *.aside  a log of another stream; nobody uses it any more
 //! ```
 
 use std::{
@@ -168,21 +168,35 @@ impl Ledger {
         Ok(())
     }
 
-    /// Moves all that is here into a folder in which nobody looks; returns that.
+    /// Moves all that is here into a folder in which nobody looks; returns that. Where the disk has no
+    /// room for one, the files get other names.
     pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
         let mut aside = (1..).map(|number| self.folder.join(format!("aside-{number}")));
         let Some(aside) = aside.find(|path| !path.exists()) else {
             return Err(io::Error::other("no folder is left for it"));
         };
-        fs_err::create_dir(&aside)?;
+        let aside = match fs_err::create_dir(&aside) {
+            Ok(()) => Some(aside),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => None,
+            Err(error) => return Err(error),
+        };
+        self.move_to(aside.as_deref())?;
+        Ok(aside.unwrap_or_else(|| self.folder.clone()))
+    }
+
+    /// Moves all that is here into the folder `aside`, or out of the way.
+    fn move_to(&self, aside: Option<&Path>) -> io::Result<()> {
         let segments = self.segments()?.into_iter().map(|(_, path)| path);
         for path in segments.chain([self.list(), self.stream()]) {
             if let (Some(name), true) = (path.file_name(), path.exists()) {
-                fs_err::rename(&path, aside.join(name))?;
+                let place = match aside {
+                    Some(aside) => aside.join(name),
+                    None => path.with_extension("aside"),
+                };
+                fs_err::rename(&path, place)?;
             }
         }
-        sync_folder(&self.folder)?;
-        Ok(aside)
+        sync_folder(&self.folder)
     }
 }
 
@@ -194,4 +208,21 @@ fn read(line: &[u8]) -> Option<Relation> {
         return None;
     }
     serde_json::from_slice(json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_folder_can_be_made_for_is_out_of_the_way_all_the_same() {
+        let folder = tempfile::tempdir().expect("make a folder");
+        for name in ["0000000001.segment", "relations", "stream.json"] {
+            fs_err::write(folder.path().join(name), "").expect("write");
+        }
+        let ledger = Ledger::new(folder.path(), LogId::default());
+        ledger.move_to(None).expect("move");
+        assert!(ledger.segments().expect("read the folder").is_empty());
+        assert!(ledger.is_ours().expect("look").is_none());
+    }
 }

@@ -24,6 +24,7 @@ const LANES: usize = 3;
 struct Seed(u64);
 
 impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "the test framework shows it")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("to see this again: TAHR_SEED={}", self.0);

@@ -123,7 +123,9 @@ pub(super) fn recover(
 
 fn useless(ledger: &Ledger, made: u64, why: &str) -> io::Result<Found> {
     let aside = ledger.set_aside()?;
-    tracing::warn!(folder = %aside.display(), "log of an earlier run is set aside: {why}");
+    tracing::warn!(folder = %aside.display(),
+        hint = "a lane that needed it says that there is a gap, and how its tables are copied again",
+        "log of an earlier run is set aside: {why}");
     Ok(Found {
         made,
         ..Found::default()

@@ -45,6 +45,25 @@ pub enum LogError {
     GivenUp(u64),
 }
 
+impl LogError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Disk(error) => match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "give the folder `log` in `state_dir` to the user that tahr runs as; did somebody run \
+                     tahr as another one?"
+                }
+                io::ErrorKind::StorageFull => "free space on the disk of `state_dir`",
+                _ => "see to the disk of `state_dir`",
+            },
+            Self::Gone => "`tahr resync SYNC/TARGET` copies the tables of the target again",
+            Self::Rewound | Self::GivenUp(_) => "",
+        }
+    }
+}
+
 /// The log of one source; see the module's documentation.
 #[derive(Debug)]
 pub struct Log {

@@ -156,7 +156,7 @@ impl Reader {
     fn hindered(&self, error: Option<&LogError>) {
         let fault = error.map(|error| Fault {
             message: error.to_string(),
-            hint: String::new(),
+            hint: error.hint().to_owned(),
             table: None,
             column: None,
             since: SystemTime::now(),
