@@ -150,3 +150,27 @@ pub struct Column {
     #[doc(hidden)]
     pub source_index: u32,
 }
+
+impl Column {
+    /// Whether two different texts of the column are two different values, so that rows may be told
+    /// apart by the text of their key alone. Not so for `numeric` (1.0 = 1.00) or `citext`.
+    #[must_use]
+    pub fn has_one_text_per_value(&self) -> bool {
+        const TEXTS: [&str; 4] = ["text", "character varying", "character", "name"];
+        match self.kind {
+            ValueKind::Bool
+            | ValueKind::Int
+            | ValueKind::Bytes
+            | ValueKind::Date
+            | ValueKind::Time
+            | ValueKind::Timestamp
+            | ValueKind::TimestampTz
+            | ValueKind::Uuid => true,
+            ValueKind::Text => {
+                let name = self.type_name.split('(').next().unwrap_or_default();
+                TEXTS.contains(&name)
+            }
+            _ => false,
+        }
+    }
+}

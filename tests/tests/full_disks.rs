@@ -4,22 +4,13 @@
 
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tahr::lane::State;
-use tahr_tests::{Engine, Postgres, Rows, Run, Running, eventually};
+use tahr_tests::{Engine, Postgres, Rows, Run, eventually};
+
+use crate::scene::limit_files;
 
 const SOON: Duration = Duration::from_secs(30);
 const ROWS: &str = "SELECT id, v FROM t";
-
-/// Sets how large files of the engine may grow.
-fn limit(running: &Running, bytes: Option<u64>) {
-    let pid = i32::try_from(running.process().pid()).expect("a pid");
-    let limit = Rlimit {
-        current: bytes,
-        maximum: getrlimit(Resource::Fsize).maximum,
-    };
-    prlimit(Pid::from_raw(pid), Resource::Fsize, limit).expect("set the limit");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_room_waits_for_it_and_the_other_lane_goes_on() {
@@ -45,7 +36,7 @@ async fn a_file_without_room_waits_for_it_and_the_other_lane_goes_on() {
         engine.await_lane(lane, State::Streaming).await;
     }
     let room = std::fs::metadata(&file).expect("the target's file").len() + 200_000;
-    limit(&running, Some(room));
+    limit_files(&running, Some(room));
     source
         .execute("INSERT INTO t SELECT i, repeat(md5(i::text), 30) FROM generate_series(1, 2000) i")
         .await;
@@ -63,7 +54,7 @@ async fn a_file_without_room_waits_for_it_and_the_other_lane_goes_on() {
         .execute("INSERT INTO t VALUES (3000, 'meanwhile')")
         .await;
 
-    limit(&running, None);
+    limit_files(&running, None);
     let expected = Rows::postgres(&source, ROWS).await.expect("the rows");
     eventually(SOON, "both hold all", async || {
         expected.same_as(&Rows::postgres(&copy, ROWS).await?)?;

@@ -2,11 +2,12 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tahr::lane::State;
 use tahr::source::SourceStatus;
 use tahr_plugin_api::Lsn;
 use tahr_tests::{Database, Engine, Postgres, Running, Scripted, eventually, sync};
+
+use crate::scene::limit_files;
 
 const SOON: Duration = Duration::from_secs(60);
 const COLUMNS: &[&str] = &["id", "v"];
@@ -311,16 +312,6 @@ async fn at_log_limit_the_lane_is_parked_if_it_shall_and_holds_nothing_back() {
     running.terminate().assert_success();
 }
 
-/// Sets how large files of the engine may grow.
-fn limit(running: &Running, bytes: Option<u64>) {
-    let pid = i32::try_from(running.process().pid()).expect("a pid");
-    let limit = Rlimit {
-        current: bytes,
-        maximum: getrlimit(Resource::Fsize).maximum,
-    };
-    prlimit(Pid::from_raw(pid), Resource::Fsize, limit).expect("set the limit");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_the_matter_of_the_target_that_lags() {
     // Their own files are on another disk.
@@ -362,7 +353,7 @@ async fn a_full_disk_is_the_matter_of_the_target_that_lags() {
     lock.batch_execute("BEGIN; LOCK TABLE t")
         .await
         .expect("lock");
-    limit(&running, Some(300_000));
+    limit_files(&running, Some(300_000));
     insert(&database, 0, 8000).await;
     holds(&copy, "the other target holds all").await;
     let status = source(&engine).expect("the source's status");
@@ -370,7 +361,7 @@ async fn a_full_disk_is_the_matter_of_the_target_that_lags() {
     assert!(fault.contains("can't be written to disk"), "{fault}");
     assert!(status.is_streaming && status.log.cut_off == 1);
     assert!(held(&database).await > 4 * MIB, "the source keeps it");
-    limit(&running, None);
+    limit_files(&running, None);
     lock.batch_execute("ROLLBACK").await.expect("unlock");
     holds(&down, "it has caught up").await;
     insert(&database, 8000, 9000).await;

@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tahr_tests::{
     Database, Engine, Postgres, Redis, RedisDatabase, Rows, Run, Running, eventually,
 };
@@ -341,4 +342,14 @@ pub(crate) fn clean(log: &str) {
     if let Some(line) = log.lines().find(complaint) {
         panic!("the engine complained: {line}\n{log}");
     }
+}
+
+/// Sets how large files of the engine may grow: a disk without room.
+pub(crate) fn limit_files(running: &Running, bytes: Option<u64>) {
+    let pid = i32::try_from(running.process().pid()).expect("a pid");
+    let limit = Rlimit {
+        current: bytes,
+        maximum: getrlimit(Resource::Fsize).maximum,
+    };
+    prlimit(Pid::from_raw(pid), Resource::Fsize, limit).expect("set the limit");
 }

@@ -12,7 +12,6 @@ use crate::{
     catalog::Existing,
     parameter::Parameter,
     statements::{Statement, join, quote},
-    types::has_one_text_per_value,
 };
 
 /// Prepared statements kept per table; masks of partial updates could make very many.
@@ -62,7 +61,7 @@ impl Table {
         let has_plain_key = !key.is_empty()
             && key.iter().all(|&index| {
                 let column = &relation.columns[index];
-                has_one_text_per_value(column)
+                column.has_one_text_per_value()
                     && existing.column(&column.name).is_some_and(|found| {
                         found.type_name == column.type_name && !found.is_nondeterministic
                     })

@@ -116,26 +116,6 @@ fn modifiers_fit(from: &TypeName, to: &TypeName) -> bool {
     }
 }
 
-/// Whether two different texts of such a column are two different values, so that changes may be
-/// told apart by the text of their key alone. Not so for `numeric` (1.0 = 1.00) or `citext`.
-pub(crate) fn has_one_text_per_value(column: &Column) -> bool {
-    match column.kind {
-        ValueKind::Bool
-        | ValueKind::Int
-        | ValueKind::Bytes
-        | ValueKind::Date
-        | ValueKind::Time
-        | ValueKind::Timestamp
-        | ValueKind::TimestampTz
-        | ValueKind::Uuid => true,
-        ValueKind::Text => matches!(
-            TypeName::parse(&column.type_name).base.as_str(),
-            "text" | "character varying" | "character" | "name"
-        ),
-        _ => false,
-    }
-}
-
 /// Whether `=` on such a column is equality of the text, so that a whole row can be matched
 /// without printing the column.
 pub(crate) fn compares_exactly(kind: ValueKind) -> bool {

@@ -62,6 +62,19 @@ const FOUND: [&str; 6] = [
     "t pairs extra p:1|77777",
 ];
 
+/// What `plant` does to the target is found, and repaired, while the source is busy.
+async fn found_and_repaired(target: &str, plant: impl AsyncFnOnce()) {
+    let (source, engine, running) = start(target).await;
+    let load = Load::of(&source, LOAD).await;
+    assert_eq!(differs(&engine, &[], 0), set(&[]));
+    plant().await;
+    assert_eq!(differs(&engine, &[], 1), set(&FOUND));
+    assert_eq!(differs(&engine, &["--repair"], 0), set(&FOUND));
+    assert_eq!(differs(&engine, &[], 0), set(&[]));
+    load.end().await;
+    clean(&running.terminate().stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_is_compared_and_repaired_under_load() {
     let redis = Redis::shared().database();
@@ -69,21 +82,16 @@ async fn a_redis_is_compared_and_repaired_under_load() {
         "[targets.t]\nplugin = 'redis'\noptions = {{ url = '{}' }}",
         redis.url()
     );
-    let (source, engine, running) = start(&target).await;
-    let load = Load::of(&source, LOAD).await;
-    assert_eq!(differs(&engine, &[], 0), set(&[]));
-    // A field more is a difference, too.
-    redis.command::<i64>("HSET items:c4ca4238-a0b9-2382-0dcc-509a6f75849b more x");
-    redis.command::<i64>("DEL items:c81e728d-9d4c-2f63-6f06-7f89cc14862c");
-    redis.command::<i64>("HSET items:00000000-0000-0000-0000-000000000001 name x");
-    redis.command::<i64>("HSET pairs:p\\:5:5 n 0");
-    redis.command::<i64>("DEL pairs:p\\:6:6");
-    redis.command::<String>("SET pairs:p\\:1:77777 x");
-    assert_eq!(differs(&engine, &[], 1), set(&FOUND));
-    assert_eq!(differs(&engine, &["--repair"], 0), set(&FOUND));
-    assert_eq!(differs(&engine, &[], 0), set(&[]));
-    load.end().await;
-    clean(&running.terminate().stderr);
+    found_and_repaired(&target, async || {
+        // A field more is a difference, too.
+        redis.command::<i64>("HSET items:c4ca4238-a0b9-2382-0dcc-509a6f75849b more x");
+        redis.command::<i64>("DEL items:c81e728d-9d4c-2f63-6f06-7f89cc14862c");
+        redis.command::<i64>("HSET items:00000000-0000-0000-0000-000000000001 name x");
+        redis.command::<i64>("HSET pairs:p\\:5:5 n 0");
+        redis.command::<i64>("DEL pairs:p\\:6:6");
+        redis.command::<String>("SET pairs:p\\:1:77777 x");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,23 +101,18 @@ async fn a_mariadb_is_compared_and_repaired_under_load() {
         "[targets.t]\nplugin = 'mysql'\noptions = {{ url = '{}' }}",
         maria.url()
     );
-    let (source, engine, running) = start(&target).await;
-    let load = Load::of(&source, LOAD).await;
-    assert_eq!(differs(&engine, &[], 0), set(&[]));
-    maria
-        .execute(
-            "UPDATE items SET note = 'x' WHERE id = 'c4ca4238-a0b9-2382-0dcc-509a6f75849b';
+    found_and_repaired(&target, async || {
+        maria
+            .execute(
+                "UPDATE items SET note = 'x' WHERE id = 'c4ca4238-a0b9-2382-0dcc-509a6f75849b';
              DELETE FROM items WHERE id = 'c81e728d-9d4c-2f63-6f06-7f89cc14862c';
              INSERT INTO items (id) VALUES ('00000000-0000-0000-0000-000000000001');
              UPDATE pairs SET n = -1 WHERE b = 5; DELETE FROM pairs WHERE b = 6;
              INSERT INTO pairs (a, b) VALUES ('p:1', 77777)",
-        )
-        .await;
-    assert_eq!(differs(&engine, &[], 1), set(&FOUND));
-    assert_eq!(differs(&engine, &["--repair"], 0), set(&FOUND));
-    assert_eq!(differs(&engine, &[], 0), set(&[]));
-    load.end().await;
-    clean(&running.terminate().stderr);
+            )
+            .await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,9 +122,7 @@ async fn a_mongodb_is_compared_and_repaired_under_load() {
         "[targets.t]\nplugin = 'mongodb'\noptions = {{ url = '{}' }}",
         mongo.url()
     );
-    let (source, engine, running) = start(&target).await;
-    let load = Load::of(&source, LOAD).await;
-    assert_eq!(differs(&engine, &[], 0), set(&[]));
+    found_and_repaired(&target, async || {
     let id = |text: &str| Bson::from(bson::Uuid::parse_str(text).expect("a uuid"));
     let pair = |a: &str, b: i64| doc! { "a": a, "b": b };
     let change = |command: Document| {
@@ -140,11 +141,8 @@ async fn a_mongodb_is_compared_and_repaired_under_load() {
     { "q": { "_id": pair("p:5", 5) }, "u": { "$set": { "n": 5_i64 } } }] });
     change(doc! { "delete": "pairs", "deletes": [{ "q": { "_id": pair("p:6", 6) }, "limit": 1 }] });
     change(doc! { "insert": "pairs", "documents": [{ "_id": pair("p:1", 77777) }] });
-    assert_eq!(differs(&engine, &[], 1), set(&FOUND));
-    assert_eq!(differs(&engine, &["--repair"], 0), set(&FOUND));
-    assert_eq!(differs(&engine, &[], 0), set(&[]));
-    load.end().await;
-    clean(&running.terminate().stderr);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! What a change does to one row, apart from the batch it came in; and what two of them come to.
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Change, Op, Relation, ValueKind};
+use tahr_plugin_api::{Change, Op, Relation};
 
 use super::cell::Cell;
 
@@ -171,28 +171,10 @@ pub(super) fn key_names(relation: &Relation) -> Vec<String> {
     relation.key().into_iter().map(name).collect()
 }
 
-/// Whether two keys of `relation` are the same only if their texts are. `1.0` and `1.00` are one
-/// `numeric`, and `A` and `a` one `citext`.
+/// Whether two keys of `relation` are the same only if their texts are.
 pub(super) fn names_by_text(relation: &Relation) -> bool {
-    const TEXTS: [&str; 4] = ["text", "character varying", "character", "name"];
-    relation.key().into_iter().all(|index| {
-        let column = &relation.columns[index];
-        match column.kind {
-            ValueKind::Bool
-            | ValueKind::Int
-            | ValueKind::Bytes
-            | ValueKind::Date
-            | ValueKind::Time
-            | ValueKind::Timestamp
-            | ValueKind::TimestampTz
-            | ValueKind::Uuid => true,
-            ValueKind::Text => {
-                let name = column.type_name.split('(').next().unwrap_or_default();
-                TEXTS.contains(&name)
-            }
-            _ => false,
-        }
-    })
+    let mut key = relation.key().into_iter();
+    key.all(|index| relation.columns[index].has_one_text_per_value())
 }
 
 #[cfg(test)]
