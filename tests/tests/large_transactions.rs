@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tahr::lane::State;
-use tahr_tests::{Engine, Postgres, Scripted, eventually, sync};
+use tahr_tests::{Engine, Postgres, Rows, Scripted, eventually, sync};
 
 const SOON: Duration = Duration::from_secs(30);
 const ROWS: usize = 60_000;
@@ -180,6 +180,47 @@ async fn a_transaction_that_is_larger_than_log_limit_arrives_and_is_played_again
         })
         .await;
         target.batches();
+    }
+    running.terminate().assert_success();
+}
+
+/// Rows of the first part, or from before a truncate, must not come back with those of the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_deleted_in_a_later_part_stay_deleted_in_postgres() {
+    let server = Postgres::shared();
+    let (source, copy) = (server.database().await, server.database().await);
+    source
+        .execute(
+            "CREATE TABLE t (id int PRIMARY KEY, v text);
+             INSERT INTO t SELECT g, 'first' FROM generate_series(1, 12000) g",
+        )
+        .await;
+    let engine = Engine::builder()
+        .config(format!(
+            "[sources.src]\nurl = '{}'\n\
+             [targets.pg]\nplugin = 'postgres'\noptions = {{ url = '{}' }}\n\
+             [syncs.s]\nsources = ['src']\ntargets = ['pg']\ntables = ['public.*']\n",
+            source.url(),
+            copy.url()
+        ))
+        .build();
+    let running = engine.start();
+    engine.await_lane("pg", State::Streaming).await;
+    for transaction in [
+        "UPDATE t SET v = 'second'; DELETE FROM t WHERE id <= 300",
+        "UPDATE t SET v = 'third' WHERE id <= 1000; TRUNCATE t;
+         INSERT INTO t SELECT g, 'fourth' FROM generate_series(2000, 2300) g;
+         DELETE FROM t; INSERT INTO t SELECT g, 'fifth' FROM generate_series(2000, 2300) g",
+    ] {
+        source
+            .execute(&format!("BEGIN; {transaction}; COMMIT"))
+            .await;
+        eventually(SOON, "the target holds what the source holds", async || {
+            let query = "SELECT id, v FROM t";
+            let expected = Rows::postgres(&source, query).await?;
+            expected.same_as(&Rows::postgres(&copy, query).await?)
+        })
+        .await;
     }
     running.terminate().assert_success();
 }

@@ -1,5 +1,7 @@
 //! Applying the steps of a plan inside the open transaction.
 
+use std::collections::HashSet;
+
 use tahr_plugin_api::{Host, Op, Row, Value};
 use tokio_postgres::Client;
 
@@ -19,23 +21,21 @@ pub(crate) struct Applier<'a> {
     pub(crate) client: &'a Client,
     pub(crate) pipeline: Pipeline<'a>,
     pub(crate) mode: Mode,
-    /// Whether the transaction ends with this batch, and temporary tables with it.
-    pub(crate) ends_transaction: bool,
+    /// Whether the transaction began with an earlier batch, whose rows temporary tables still have.
+    pub(crate) is_continued: bool,
+    /// Temporary tables that this batch has filled.
+    pub(crate) staged: HashSet<String>,
 }
 
 impl<'a> Applier<'a> {
     /// An applier on `client`.
-    pub(crate) fn new(
-        client: &'a Client,
-        host: &'a Host,
-        mode: Mode,
-        ends_transaction: bool,
-    ) -> Self {
+    pub(crate) fn new(client: &'a Client, host: &'a Host, mode: Mode, is_continued: bool) -> Self {
         Self {
             client,
             pipeline: Pipeline::new(host),
             mode,
-            ends_transaction,
+            is_continued,
+            staged: HashSet::new(),
         }
     }
 

@@ -105,8 +105,8 @@ impl<'a> Applier<'a> {
              SELECT {names} FROM {} WITH NO DATA",
             table.name
         );
-        if !self.ends_transaction {
-            // The rows of the part before are still there.
+        // They are emptied at the commit; what the transaction has put there before is done.
+        if !self.staged.insert(stage.clone()) || self.is_continued {
             text.push_str(&format!("; TRUNCATE pg_temp.{stage}"));
         }
         self.send_text(what, text).await?;

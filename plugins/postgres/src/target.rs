@@ -222,7 +222,7 @@ impl Target {
     ) -> Result<(), Failure<'a>> {
         let client = &self.session.client;
         let ends = batch.ends_transaction();
-        let mut applier = Applier::new(client, &self.host, mode, ends);
+        let mut applier = Applier::new(client, &self.host, mode, self.is_open);
         let begin = match (self.is_open, mode) {
             (false, Mode::Fast) => "BEGIN",
             (false, _) => "ROLLBACK; BEGIN",
