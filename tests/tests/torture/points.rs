@@ -145,7 +145,9 @@ impl Stage {
             ),
         };
         for statement in statements.split(';') {
-            self.source.execute(statement).await;
+            while let Err(fault) = self.source.try_execute(statement).await {
+                assert!(fault.contains("deadlock detected"), "{fault}: {statement}");
+            }
         }
     }
 }
