@@ -125,10 +125,7 @@ impl Stage {
     /// What has to happen for the engine to come to a point, again and again.
     async fn provoke(&mut self, way: Way, round: u64) {
         let statements = match way {
-            Way::Load => return,
-            // So that a stop has something to store beside what was written.
-            Way::Stop => "INSERT INTO other.noise SELECT repeat('x', 1000) FROM generate_series(1, 1000)"
-                .to_owned(),
+            Way::Load | Way::Stop => return,
             Way::Large => "UPDATE items SET name = 'large', big = repeat('y', 40000)".to_owned(),
             Way::Empty => "INSERT INTO notes SELECT -g, 'many' FROM generate_series(1, 12000) g;
                 UPDATE items SET name = 'before'; UPDATE notes SET line = 'before' WHERE id < -11900;
@@ -171,18 +168,16 @@ async fn dies_at(stage: &mut Stage, (point, most, way): (&str, u64, Way)) {
     let mut running = stage.start_to_die(point, most);
     say(point);
     // Lanes that have something to write say by that how far they are.
-    let load = (!matches!(way, Way::Noise | Way::Stop)).then(|| stage.load());
+    let load = (!matches!(way, Way::Noise)).then(|| stage.load());
     for round in 0.. {
         assert!(round < 300, "the engine never came to {point}");
         if !running.is_running() {
             break;
         }
-        if matches!(way, Way::Stop) {
-            stage.streams().await;
-        }
         stage.provoke(way, round).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         if matches!(way, Way::Stop) {
+            stage.streams().await;
             let finished = running.terminate();
             if finished.code().is_none() {
                 finished.assert_died();
