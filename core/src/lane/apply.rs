@@ -320,9 +320,7 @@ impl Worker {
         let at = feed.at();
         if is_accepted || (at > feed.given() && !at.is_inside()) {
             let target = if at.is_inside() { feed.given() } else { at };
-            let flushed = writer.flush(target)?;
-            failpoint::pass("lane.finished");
-            if let Written::Stored(position) = flushed {
+            if let Written::Stored(position) = writer.flush(target)? {
                 self.stored(&position, Given::default(), None)?;
             }
         }

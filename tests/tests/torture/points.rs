@@ -27,12 +27,10 @@ pub(super) enum Way {
     Noise,
     /// A table that changes.
     Alter,
-    /// A clean stop.
-    Stop,
 }
 
 /// Points of the stream with the highest number of passings that is tried.
-const STREAM: [(&str, u64, Way); 18] = [
+const STREAM: [(&str, u64, Way); 17] = [
     ("source.read", 20, Way::Load),
     ("source.appended", 20, Way::Load),
     ("lane.write", 30, Way::Load),
@@ -41,7 +39,6 @@ const STREAM: [(&str, u64, Way); 18] = [
     ("lane.stored", 30, Way::Load),
     ("lane.told", 30, Way::Load),
     ("lane.prepared", 5, Way::Load),
-    ("lane.finished", 1, Way::Stop),
     ("shapes.written", 3, Way::Alter),
     ("frontier.decided", 4, Way::Load),
     ("frontier.told", 4, Way::Load),
@@ -111,13 +108,6 @@ impl Stage {
         self.engine.start_to_die(point, count)
     }
 
-    /// Waits until all lanes stream.
-    async fn streams(&self) {
-        for target in ["postgres", "sqlite", "mysql", "mongodb", "redis"] {
-            self.engine.await_lane(target, State::Streaming).await;
-        }
-    }
-
     pub(super) async fn settle(&self, running: &Running) {
         self.targets.settle(running, &self.source, PATIENCE).await;
     }
@@ -125,7 +115,7 @@ impl Stage {
     /// What has to happen for the engine to come to a point, again and again.
     async fn provoke(&mut self, way: Way, round: u64) {
         let statements = match way {
-            Way::Load | Way::Stop => return,
+            Way::Load => return,
             Way::Large => "UPDATE items SET name = 'large', big = repeat('y', 40000)".to_owned(),
             Way::Empty => "INSERT INTO notes SELECT -g, 'many' FROM generate_series(1, 12000) g;
                 UPDATE items SET name = 'before'; UPDATE notes SET line = 'before' WHERE id < -11900;
@@ -176,21 +166,9 @@ async fn dies_at(stage: &mut Stage, (point, most, way): (&str, u64, Way)) {
         }
         stage.provoke(way, round).await;
         tokio::time::sleep(Duration::from_millis(200)).await;
-        if matches!(way, Way::Stop) {
-            stage.streams().await;
-            let finished = running.terminate();
-            if finished.code().is_none() {
-                finished.assert_died();
-                running = stage.engine.start();
-                break;
-            }
-            running = stage.start_to_die(point, most);
-        }
     }
-    if !matches!(way, Way::Stop) {
-        assert_dies(running);
-        running = stage.engine.start();
-    }
+    assert_dies(running);
+    running = stage.engine.start();
     if let Some(load) = load {
         load.end().await;
     }
