@@ -146,10 +146,11 @@ impl Attendant {
         }
     }
 
-    /// Notes that changes may have reached all rows of the table `oid`, whichever they were.
-    pub(super) fn touch_table(&self, oid: u32) {
+    /// Notes that changes may have reached all rows of the tables `oids`, whichever they were.
+    pub(super) fn touch_tables(&self, oids: &[u32]) {
         if self.is_wanted.load(Ordering::SeqCst) {
-            self.lock().touch_table(oid);
+            let mut inner = self.lock();
+            oids.iter().for_each(|oid| inner.touch_table(*oid));
         }
     }
 
@@ -248,9 +249,9 @@ mod tests {
             .build();
         attendant.note(&batch);
         assert_eq!(attendant.touched(), HashSet::from([first]));
-        attendant.touch_table(2);
+        attendant.touch_tables(&[2]);
         assert_eq!(attendant.touched(), HashSet::from([first]));
-        attendant.touch_table(1);
+        attendant.touch_tables(&[1, 2]);
         assert_eq!(attendant.touched(), HashSet::from([first, second]));
         attendant.watch(1, [second]);
         let batch = BatchBuilder::after(&Position::default())

@@ -46,14 +46,13 @@ impl Worker {
             let oids: Vec<u32> = tables.iter().map(|table| table.relation.oid).collect();
             let copied = copy_tables(&self.setup, writer, &mut self.routes, tables, mode);
             // Changes that a copy holds never come by, also where it fails at a later table.
-            for oid in oids {
-                self.setup.attendant.touch_table(oid);
-            }
+            self.setup.attendant.touch_tables(&oids);
+            let copied = copied?;
             failpoint::pass("copy.done");
-            for relation in copied? {
+            for relation in copied {
                 self.ready(&relation)?;
-                let copied_to = self.routes.copied_to(&relation.source);
-                self.aside.copied(&self.setup, &relation, copied_to);
+                let to = self.routes.copied_to(&relation.source);
+                self.aside.copied(&self.setup, &relation, to);
             }
         }
         // What was not copied by now is not in the source any more.

@@ -103,9 +103,7 @@ impl Feed {
     /// Notes that the writer was moved on to `position` without a batch.
     pub(super) fn advanced(&mut self, position: Position) {
         // A retry lies behind what was read; nothing that follows must lead back in front of it.
-        if self.at < position {
-            self.at.clone_from(&position);
-        }
+        self.at = self.at.clone().max(position.clone());
         self.given = position;
     }
 

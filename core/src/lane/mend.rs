@@ -160,9 +160,24 @@ fn same_rows(one: &Relation, other: &Relation) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use tahr_plugin_api::testing::relation;
+    use tahr_plugin_api::{Position, testing::relation};
 
     use super::*;
+    use crate::log::{LaneId, Log};
+
+    #[test]
+    fn what_follows_a_retry_never_leads_back_in_front_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stored = Position::at(Lsn(7));
+        let log = Log::new(folder.path(), 1 << 20, stored.clone()).expect("a log");
+        let mut feed = Feed::new(Arc::new(log), LaneId(1), stored.clone());
+        let retried = Position {
+            opaque: "retry000000001".to_owned(),
+            ..stored
+        };
+        feed.advanced(retried.clone());
+        assert_eq!((feed.given(), feed.at()), (&retried, &retried));
+    }
 
     #[test]
     fn rows_of_other_columns_or_keys_are_not_the_same() {

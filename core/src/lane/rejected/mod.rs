@@ -10,6 +10,11 @@
 //! - To retry an entry overwrites nothing newer, since what is newer is in it.
 //! - A new row under a key that the target still has another row under waits, as an entry of its own.
 //!
+//! A key is compared by its text. So a delete, or a key that moves, is not set aside where one value
+//! has several texts: the row could come back under another one, and a retry would end it. While a row
+//! is set aside, no repair of a [verification](crate::verify) touches it: the entry counts on the
+//! target having done nothing of it.
+//!
 //! What is on disk is what the target's checkpoint says, whenever the engine ends: see
 //! `book.rs`. Nothing is set aside but changes of single rows in the stream: a truncate that is rejected,
 //! a table that can't be prepared and a row that can't be copied park the lane.

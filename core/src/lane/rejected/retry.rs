@@ -80,7 +80,7 @@ impl Worker {
             match done {
                 Ok(None) => {
                     let why = format!(
-                        "the lane had to copy tables again; `tahr rejected {lane}` shows what is left"
+                        "the lane had to start over; `tahr rejected {lane}` shows what is left"
                     );
                     let _ = reply.send(Settled::failed(&lane, why));
                     return Ok(Some(Flow::Again));
