@@ -63,3 +63,21 @@ async fn restarted_identities_give_the_same_keys_again() {
     assert_eq!(scene.source.value("SELECT max(id) FROM child").await, "5");
     scene.end().await;
 }
+
+/// So many changes go in bulk, once before the truncate and once behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_deleted_behind_a_truncate_of_another_table_stay_deleted() {
+    let scene = Scene::with_redis(
+        "CREATE TABLE many (id int PRIMARY KEY, v text);
+         INSERT INTO many SELECT g, 'first' FROM generate_series(1, 300) g;
+         CREATE TABLE other (id int PRIMARY KEY)",
+    )
+    .await;
+    scene
+        .change(
+            "BEGIN; UPDATE many SET v = 'second'; TRUNCATE other;
+             UPDATE many SET v = 'third' WHERE id > 150; DELETE FROM many WHERE id <= 150; COMMIT",
+        )
+        .await;
+    scene.end().await;
+}

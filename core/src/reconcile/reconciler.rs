@@ -127,6 +127,12 @@ impl Reconciler {
         self.windows[source].len()
     }
 
+    /// How far a source's stream was taken in: where a round moves its cut to, once it may.
+    #[must_use]
+    pub fn taken_to(&self, source: usize) -> Lsn {
+        self.windows[source].end.unwrap_or(self.state.cuts[source])
+    }
+
     /// The apply to be sent to a source, again if need be, until its checkpoint row has the apply's
     /// number.
     #[must_use]

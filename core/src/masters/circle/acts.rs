@@ -131,11 +131,13 @@ impl Judge<'_> {
             let is_due =
                 is_asked || behind >= ADVANCE_BYTES || seat.advanced.elapsed() >= ADVANCE_AFTER;
             let is_idle = self.reconciler.window_len(member) == 0;
-            if behind == 0 || !is_due || !is_idle || self.setup.handle.is_paused() {
+            let end = seat.reached;
+            // What was said once need not be said again, where the cut can't move yet.
+            let is_new = end > self.reconciler.taken_to(member);
+            if !is_new || !is_due || !is_idle || self.setup.handle.is_paused() {
                 continue;
             }
             seat.advanced = Instant::now();
-            let end = seat.reached;
             let nothing = Transaction {
                 end,
                 time: 0,

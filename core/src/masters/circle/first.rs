@@ -157,8 +157,6 @@ impl Judge<'_> {
                 }
                 Gathered::All => {
                     if self.reconciler.waiting() > 0 {
-                        self.gathering = Some(Gathering::over());
-                        self.has_news = true;
                         return Ok(());
                     }
                     if let Some(record) = self.reconciler.end_meeting() {

@@ -23,6 +23,8 @@ const CHUNK: usize = 5_000;
 pub(super) struct Gathering {
     found: mpsc::Receiver<Result<Gathered, SourceError>>,
     next: Option<Option<Result<Gathered, SourceError>>>,
+    /// Whether all was taken.
+    is_over: bool,
     task: JoinHandle<()>,
 }
 
@@ -78,26 +80,22 @@ impl Gathering {
         Self {
             found,
             next: None,
+            is_over: false,
             task,
         }
     }
 
-    /// One that has given everything.
-    pub(super) fn over() -> Self {
-        Self {
-            found: mpsc::channel(1).1,
-            next: Some(None),
-            task: tokio::spawn(async {}),
-        }
-    }
-
-    /// Completes when there is something to take, and never where there is no gathering.
-    pub(super) async fn ready(gathering: &mut Option<Self>) {
+    /// Completes when there is something to take, and never where there is no gathering. One that is
+    /// over is done with once no difference `waits` any more.
+    pub(super) async fn ready(gathering: &mut Option<Self>, waits: bool) {
         std::future::poll_fn(|context| {
             let Some(gathering) = gathering else {
                 return Poll::Pending;
             };
-            if gathering.next.is_none() {
+            if gathering.is_over && waits {
+                return Poll::Pending;
+            }
+            if !gathering.is_over && gathering.next.is_none() {
                 match gathering.found.poll_recv(context) {
                     Poll::Ready(found) => gathering.next = Some(found),
                     Poll::Pending => return Poll::Pending,
@@ -108,8 +106,11 @@ impl Gathering {
         .await;
     }
 
-    /// What is there to take, if anything.
+    /// What is there to take, if anything; [`Gathered::All`] again and again.
     pub(super) fn take(&mut self) -> Result<Option<Gathered>, Trouble> {
+        if self.is_over {
+            return Ok(Some(Gathered::All));
+        }
         if self.next.is_none() {
             self.next = match self.found.try_recv() {
                 Ok(found) => Some(Some(found)),
@@ -119,7 +120,10 @@ impl Gathering {
         }
         match self.next.take() {
             None => Ok(None),
-            Some(None) => Ok(Some(Gathered::All)),
+            Some(None) => {
+                self.is_over = true;
+                Ok(Some(Gathered::All))
+            }
             Some(Some(Ok(found))) => Ok(Some(found)),
             Some(Some(Err(error))) => Err(trouble(&error)),
         }

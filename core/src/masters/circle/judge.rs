@@ -36,8 +36,9 @@ pub(super) const ADVANCE_AFTER: Duration = Duration::from_secs(60);
 /// How often it looks around when nothing happens.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// How long what was made during a pause is waited for, where a source doesn't show it.
-const CATCHING_UP: Duration = Duration::from_secs(3);
+/// How long what was made during a pause is waited for, where a source doesn't show it, and how often
+/// it is looked for.
+const CATCHING_UP: (Duration, Duration) = (Duration::from_secs(3), Duration::from_millis(10));
 /// How long members may take to be ready before a circle runs without them.
 const BEGINNING: Duration = Duration::from_secs(3);
 
@@ -209,6 +210,11 @@ impl<'a> Judge<'a> {
             let (setup, events, answers) = (self.setup, &mut self.events, &mut self.answers);
             let (members, gathering) = (&mut self.members, &mut self.gathering);
             let (reconciler, wishes) = (&self.reconciler, self.wishes);
+            let waits = reconciler.waiting() > 0;
+            let heartbeat = match self.catching_up {
+                Some(_) => CATCHING_UP.1,
+                None => HEARTBEAT,
+            };
             tokio::select! {
                 biased;
                 () = setup.stop.asked() => {}
@@ -222,8 +228,8 @@ impl<'a> Judge<'a> {
                 Some(event) = events.recv() => self.hear(event)?,
                 Some(answer) = answers.recv() => self.learn(answer),
                 (member, seen) = next(members, reconciler), if is_judging => self.see(member, seen)?,
-                () = Gathering::ready(gathering), if is_judging && has_room => {}
-                () = tokio::time::sleep(HEARTBEAT) => {}
+                () = Gathering::ready(gathering, waits), if is_judging && has_room => {}
+                () = tokio::time::sleep(heartbeat) => {}
             }
         }
     }
@@ -273,7 +279,7 @@ impl<'a> Judge<'a> {
             asking::marks(self.setup, &self.members, &self.asked);
             self.catching_up = Some(CatchingUp {
                 marks: None,
-                until: Instant::now() + CATCHING_UP,
+                until: Instant::now() + CATCHING_UP.0,
             });
             let record = self.reconciler.resume();
             self.keep(&record)?;
@@ -290,13 +296,17 @@ impl<'a> Judge<'a> {
     /// Whether a round may be held: something is taken in, and what was made during a pause is here.
     fn may_judge(&mut self) -> bool {
         if let Some(catching_up) = &self.catching_up {
-            let marks = catching_up.marks.as_ref();
-            let is_there = marks.is_some_and(|marks| {
-                // More than a round takes is not waited for: it could not be taken in.
-                marks.iter().all(|&(member, mark)| {
-                    self.members[member].reached >= mark || !is_listened(&self.reconciler, member)
-                })
+            let marks = catching_up.marks.iter().flatten();
+            // More than a round takes is not waited for: it could not be taken in.
+            let missing = marks.filter(|&&(member, mark)| {
+                self.members[member].reached < mark && is_listened(&self.reconciler, member)
             });
+            let mut is_there = catching_up.marks.is_some();
+            for &(member, _) in missing {
+                is_there = false;
+                // An intake that finds nothing new says so only now and then.
+                self.members[member].wake();
+            }
             if is_there || Instant::now() >= catching_up.until {
                 self.catching_up = None;
             }

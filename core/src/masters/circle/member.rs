@@ -146,6 +146,13 @@ impl Member {
         self.seen.as_mut()
     }
 
+    /// Has its intake say at once how far it is.
+    pub(super) fn wake(&self) {
+        if let Some(present) = &self.present {
+            present.log.wake(present.lane);
+        }
+    }
+
     /// Notes that everything up to `lsn` is stored, so that the slot may let go of it.
     pub(super) fn stored(&self, lsn: Lsn) {
         if let Some(present) = &self.present {
