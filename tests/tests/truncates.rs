@@ -75,7 +75,7 @@ async fn rows_deleted_behind_a_truncate_of_another_table_stay_deleted() {
     .await;
     scene
         .change(
-            "BEGIN; UPDATE many SET v = 'second'; TRUNCATE other;
+            "BEGIN; UPDATE many SET v = 'second' WHERE id <= 150; TRUNCATE other;
              UPDATE many SET v = 'third' WHERE id > 150; DELETE FROM many WHERE id <= 150; COMMIT",
         )
         .await;
