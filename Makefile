@@ -49,7 +49,7 @@ bench-masters: install ## measure several masters beside Bucardo 5, which it ins
 torture: install ## kill the engine 200 times, or KILLS, under load on five kinds of targets, and servers in between
 	scripts/mongod.sh
 	cargo build --workspace
-	TAHR_TORTURE_KILLS=$(or $(KILLS),200) cargo test -p tahr-tests --test main -- --nocapture torture::kills
+	TAHR_TORTURE_KILLS=$(or $(KILLS),200) cargo test -p tahr-tests --test main -- --nocapture --test-threads 1 torture::kills torture::gathered
 
 torture-masters: install ## kill engine and masters at random under load, for a minute or SECONDS
 	cargo build --workspace

@@ -15,6 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long all targets may take to follow at the end.
 const LONG: Duration = Duration::from_secs(300);
 
+/// How often to kill, where somebody asked for more than a run of all tests does.
+pub(super) fn kills() -> Option<u64> {
+    let asked = std::env::var("TAHR_TORTURE_KILLS").ok()?;
+    Some(asked.parse().expect("TAHR_TORTURE_KILLS is a number"))
+}
+
 /// How many transactions the lanes have stored in this run of the engine.
 fn stored(engine: &Engine) -> Result<u64, String> {
     let lanes = engine.report()?.lanes;
@@ -43,10 +49,8 @@ fn say(line: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_kinds_of_targets_lose_and_repeat_nothing_when_the_engine_is_killed_under_load() {
-    let asked = std::env::var("TAHR_TORTURE_KILLS").ok();
-    let kills = asked.as_ref().map_or(FEW, |text| {
-        text.parse().expect("TAHR_TORTURE_KILLS is a number")
-    });
+    let asked = kills();
+    let kills = asked.unwrap_or(FEW);
     let mut random = Random::new();
     let mut servers = match asked {
         Some(_) => Servers::own(),

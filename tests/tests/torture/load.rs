@@ -2,6 +2,9 @@
 //!
 //! Each session has rows of its own, so that none waits for another for longer than a statement; only
 //! a truncate is everybody's. Identical rows without a key, sums and counts show what comes twice.
+//!
+//! For some transactions at a time only some kinds of statements are made: what hides faults of one
+//! kind, as a moved key that keeps a table's changes from going in bulk, is away then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +50,68 @@ pub(super) const SETUP: &str = "
     CREATE SCHEMA other;
     CREATE TABLE other.noise (line text)";
 
+/// What a statement does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    AppendEvents,
+    ChangeOneEvent,
+    MoveCounts,
+    InsertItem,
+    RenameItem,
+    RenameSomeItems,
+    EmptyItem,
+    DeleteItem,
+    MoveItem,
+    SwapItems,
+    MovePair,
+    CountPairs,
+    AddNotes,
+    TruncateNotes,
+    ManyNotes,
+}
+
+/// All of them, and how often they are chosen beside each other.
+const KINDS: [(Kind, u64); 15] = [
+    (Kind::AppendEvents, 16),
+    (Kind::ChangeOneEvent, 4),
+    (Kind::MoveCounts, 16),
+    (Kind::InsertItem, 8),
+    (Kind::RenameItem, 4),
+    (Kind::RenameSomeItems, 4),
+    (Kind::EmptyItem, 4),
+    (Kind::DeleteItem, 4),
+    (Kind::MoveItem, 4),
+    (Kind::SwapItems, 4),
+    (Kind::MovePair, 4),
+    (Kind::CountPairs, 4),
+    (Kind::AddNotes, 4),
+    (Kind::TruncateNotes, 4),
+    (Kind::ManyNotes, 1),
+];
+/// So many transactions in a row are made of the same kinds.
+const PHASE: u64 = 40;
+
+/// Those of one phase: each is there or not, by the toss of a coin.
+fn kinds_of(mut dice: Random) -> Vec<(Kind, u64)> {
+    loop {
+        let kinds: Vec<_> = KINDS.into_iter().filter(|_| dice.one_in(2)).collect();
+        if kinds.len() > 1 {
+            return kinds;
+        }
+    }
+}
+
+/// One of them, by their weights.
+fn one_of(kinds: &[(Kind, u64)], dice: &mut Random) -> Kind {
+    let mut place = dice.below(kinds.iter().map(|(_, weight)| weight).sum());
+    let chosen = kinds.iter().find(|(_, weight)| {
+        let is_here = place < *weight;
+        place = place.saturating_sub(*weight);
+        is_here
+    });
+    chosen.expect("one of them").0
+}
+
 /// A running load.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
@@ -58,6 +123,8 @@ pub(super) struct Load {
 struct Session {
     number: u64,
     dice: Random,
+    /// Which kinds each phase has, the same for all sessions.
+    phases: u64,
     /// The last key that it gave to a row.
     key: u64,
     stop: Arc<AtomicBool>,
@@ -70,10 +137,12 @@ impl Load {
     pub(super) fn start(url: &str, random: &mut Random, run: u64, pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let done = Arc::new(AtomicU64::new(0));
+        let phases = random.next_u64();
         let sessions = (0..SESSIONS).map(|number| {
             let session = Session {
                 number,
                 dice: Random::from_seed(random.next_u64()),
+                phases,
                 // As many keys for each as no load comes to.
                 key: (1 + run * SESSIONS + number) * 5_000_000,
                 stop: Arc::clone(&stop),
@@ -149,80 +218,32 @@ impl Session {
 
     /// The statements of one transaction.
     fn transaction(&mut self) -> String {
+        let phase = self.done.load(Ordering::Relaxed) / PHASE;
+        let kinds = kinds_of(Random::from_seed(self.phases.wrapping_add(phase)));
+        let mut chosen: Vec<Kind> = (0..=self.dice.below(4))
+            .map(|_| one_of(&kinds, &mut self.dice))
+            .collect();
+        // A truncate comes first, so that nobody waits for what waits for it.
+        chosen.sort_by_key(|kind| *kind != Kind::TruncateNotes);
         let number = self.number;
         let mut statements = String::from("BEGIN;");
-        // First, so that nobody waits for what waits for it.
-        if self.dice.one_in(80) {
-            let key = self.new_keys(1);
-            statements += &format!("TRUNCATE notes; INSERT INTO notes VALUES ({key}, 'first');");
-        }
-        if self.dice.one_in(60) {
-            statements += &self.many();
-        }
-        for _ in 0..=self.dice.below(4) {
-            statements += &self.statement();
+        for kind in chosen {
+            statements += &self.statement(kind);
         }
         statements + &format!("UPDATE tallies SET n = n + 1 WHERE session = {number}; COMMIT")
     }
 
-    fn statement(&mut self) -> String {
+    fn statement(&mut self, kind: Kind) -> String {
         let number = self.number;
         let rows = self.dice.below(30) + 1;
-        let [id, other] = [self.own(50), self.own(50)];
-        match self.dice.below(20) {
-            0..4 => format!(
+        let id = self.own(50);
+        match kind {
+            Kind::AppendEvents => format!(
                 "INSERT INTO events SELECT {number}, 'line ' || g % 3
                  FROM generate_series(1, {rows}) g;"
             ),
-            4..8 => format!(
-                "UPDATE counters SET n = n - {rows} WHERE id = {};
-                 UPDATE counters SET n = n + {rows} WHERE id = {};",
-                self.own(20),
-                self.own(20)
-            ),
-            8 | 9 => {
-                let key = self.own_key();
-                let length = self.dice.below(200) + 1;
-                format!(
-                    "INSERT INTO items VALUES ({key}, 'new', {rows}.25, repeat(md5('{key}'), {length}));"
-                )
-            }
-            10 => format!("UPDATE items SET name = 'n{rows}' WHERE id = {id};"),
-            // What it leaves out has to be kept by every target.
-            11 => format!(
-                "UPDATE items SET name = 'm{rows}' WHERE id % {SESSIONS} = {number} AND id % 17 = {};",
-                rows % 17
-            ),
-            12 => format!("UPDATE items SET price = -price, big = NULL WHERE id = {id};"),
-            13 => format!("DELETE FROM items WHERE id = {id};"),
-            14 => {
-                let key = self.own_key();
-                format!("UPDATE items SET id = {key} WHERE id = {id};")
-            }
-            15 if id != other => {
-                let away = -1 - i64::try_from(number).expect("a number");
-                format!(
-                    "UPDATE items SET id = {away} WHERE id = {id};
-                     UPDATE items SET id = {id} WHERE id = {other};
-                     UPDATE items SET id = {other} WHERE id = {away};"
-                )
-            }
-            16 => {
-                let key = self.new_keys(1);
-                format!(
-                    "UPDATE pairs SET b = {key} WHERE (a, b) =
-                     (SELECT a, b FROM pairs WHERE a = 'p{number}' ORDER BY b LIMIT 1);"
-                )
-            }
-            17 => format!("UPDATE pairs SET n = n + 1 WHERE a = 'p{number}';"),
-            18 => {
-                let (last, first) = (self.new_keys(rows), self.key - rows + 1);
-                format!(
-                    "INSERT INTO notes SELECT g, 'line' FROM generate_series({first}, {last}) g;"
-                )
-            }
             // One of several that are alike.
-            _ => {
+            Kind::ChangeOneEvent => {
                 let change = match self.dice.one_in(2) {
                     true => "DELETE FROM events",
                     false => "UPDATE events SET line = 'changed'",
@@ -231,6 +252,63 @@ impl Session {
                     "{change} WHERE ctid = (SELECT min(ctid) FROM events WHERE session = {number});"
                 )
             }
+            Kind::MoveCounts => format!(
+                "UPDATE counters SET n = n - {rows} WHERE id = {};
+                 UPDATE counters SET n = n + {rows} WHERE id = {};",
+                self.own(20),
+                self.own(20)
+            ),
+            Kind::InsertItem => {
+                let key = self.own_key();
+                let length = self.dice.below(200) + 1;
+                format!(
+                    "INSERT INTO items VALUES ({key}, 'new', {rows}.25, repeat(md5('{key}'), {length}));"
+                )
+            }
+            Kind::RenameItem => format!("UPDATE items SET name = 'n{rows}' WHERE id = {id};"),
+            // What it leaves out has to be kept by every target.
+            Kind::RenameSomeItems => format!(
+                "UPDATE items SET name = 'm{rows}'
+                 WHERE id % {SESSIONS} = {number} AND id / {SESSIONS} % {} = 0;",
+                self.dice.below(17) + 1
+            ),
+            Kind::EmptyItem => {
+                format!("UPDATE items SET price = -price, big = NULL WHERE id = {id};")
+            }
+            Kind::DeleteItem => format!("DELETE FROM items WHERE id = {id};"),
+            Kind::MoveItem => {
+                let key = self.own_key();
+                format!("UPDATE items SET id = {key} WHERE id = {id};")
+            }
+            Kind::SwapItems => {
+                // Another one.
+                let other = SESSIONS * ((id / SESSIONS + 1 + self.dice.below(49)) % 50) + number;
+                let away = -1 - i64::try_from(number).expect("a number");
+                format!(
+                    "UPDATE items SET id = {away} WHERE id = {id};
+                     UPDATE items SET id = {id} WHERE id = {other};
+                     UPDATE items SET id = {other} WHERE id = {away};"
+                )
+            }
+            Kind::MovePair => {
+                let key = self.new_keys(1);
+                format!(
+                    "UPDATE pairs SET b = {key} WHERE (a, b) =
+                     (SELECT a, b FROM pairs WHERE a = 'p{number}' ORDER BY b LIMIT 1);"
+                )
+            }
+            Kind::CountPairs => format!("UPDATE pairs SET n = n + 1 WHERE a = 'p{number}';"),
+            Kind::AddNotes => {
+                let (last, first) = (self.new_keys(rows), self.key - rows + 1);
+                format!(
+                    "INSERT INTO notes SELECT g, 'line' FROM generate_series({first}, {last}) g;"
+                )
+            }
+            Kind::TruncateNotes => {
+                let key = self.new_keys(1);
+                format!("TRUNCATE notes; INSERT INTO notes VALUES ({key}, 'first');")
+            }
+            Kind::ManyNotes => self.many(),
         }
     }
 

@@ -3,9 +3,11 @@
 //!
 //! [`kills`] chooses the moments by chance, [`points`] by name: those between write, commit,
 //! checkpoint, log and frontier where a promise could break. [`left_over`] has what the dead engine
-//! gave a slow target still to come. The load ([`load`]) writes tables that would show it: one without
-//! a key, counters, keys that move, and rows of which the source sends only a part.
+//! gave a slow target still to come. In [`gathered`] nothing is killed, but much comes at once. The
+//! load ([`load`]) writes tables that would show it: one without a key, counters, keys that move, and
+//! rows of which the source sends only a part.
 
+mod gathered;
 mod kills;
 mod left_over;
 mod load;
