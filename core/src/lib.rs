@@ -28,6 +28,7 @@ pub mod reconcile;
 pub mod record;
 pub mod shutdown;
 pub mod source;
+mod state_file;
 pub mod telemetry;
 pub mod verify;
 

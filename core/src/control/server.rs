@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{Answer, Request, past, socket_path, verify};
-use crate::{Error, engine::Control, lane::rejected::Wish, shutdown::Stop};
+use crate::{Error, engine::Control, lane::rejected::Wish, shutdown::Stop, state_file};
 
 /// Answers commands until it is dropped, which also removes the socket.
 #[derive(Debug)]
@@ -43,12 +43,7 @@ impl Server {
                 .hint("a socket's path has about 100 bytes at most: set a shorter `state_dir`")
         };
         // The lock is ours, so whoever left it is gone.
-        match fs_err::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed(error));
-            }
-            _ => {}
-        }
+        state_file::remove(&path).map_err(failed)?;
         let listener = UnixListener::bind(&path).map_err(failed)?;
         let owner_only = std::fs::Permissions::from_mode(0o600);
         fs_err::set_permissions(&path, owner_only).map_err(failed)?;

@@ -6,9 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{File, Permissions},
-    io::{self, Write as _},
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -16,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Part;
-use crate::{Error, config::Config};
+use crate::{Error, config::Config, state_file};
 
 /// All pauses of an engine, by sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,10 +71,7 @@ impl Pauses {
     pub fn save(&self, state_dir: &Path) -> Result<(), Error> {
         let path = path(state_dir);
         let noted = match self.0.is_empty() {
-            true => match fs_err::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            true => state_file::remove(&path),
             false => self.write(&path),
         };
         noted.map_err(|error| {
@@ -85,19 +80,8 @@ impl Pauses {
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
-        let new = path.with_extension("new");
-        let mut file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        // One that was left by a crash keeps the mode it had.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs_err::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let json = serde_json::to_vec_pretty(self)?;
+        state_file::replace(path, &json, || {})
     }
 
     /// Pauses `part` as of `now`; what is paused already stays so, since when it is.
@@ -186,6 +170,8 @@ impl OfSync {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn part(text: &str) -> Part {

@@ -43,7 +43,6 @@ mod claims;
 mod complete;
 mod copy;
 mod feed;
-mod folder;
 mod mend;
 mod probe;
 pub mod rejected;

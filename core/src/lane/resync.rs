@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -18,8 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::failpoint;
 
-use super::folder::make_folder;
-use crate::source::Table;
+use crate::{source::Table, state_file};
 
 /// What one lane is to copy anew.
 #[derive(Debug)]
@@ -186,20 +185,10 @@ impl Resyncs {
     /// Whole or not at all, whenever the engine is killed; nothing wanted is no file.
     fn save(&self, wanted: &Wanted) -> io::Result<()> {
         if wanted.tables.is_empty() {
-            return match fs_err::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            };
+            return state_file::remove(&self.path);
         }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        make_folder(folder)?;
-        let new = self.path.with_extension("new");
-        let mut file = fs_err::File::create(&new)?;
-        file.write_all(&serde_json::to_vec_pretty(wanted)?)?;
-        file.sync_all()?;
-        failpoint::pass("resync.written");
-        fs_err::rename(&new, &self.path)?;
-        fs_err::File::open(folder)?.sync_all()
+        let json = serde_json::to_vec_pretty(wanted)?;
+        state_file::replace(&self.path, &json, || failpoint::pass("resync.written"))
     }
 }
 

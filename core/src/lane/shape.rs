@@ -7,15 +7,14 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
-use fs_err::File;
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Column, Relation, failpoint};
 
-use super::folder::make_folder;
+use crate::state_file;
 
 /// The shapes of one lane's tables, by their name in the source.
 #[derive(Debug)]
@@ -121,16 +120,8 @@ impl Shapes {
             return Ok(());
         }
         self.known.insert(name, shape);
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        make_folder(folder)?;
-        // Whole or not at all, whenever the engine or the machine ends.
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec_pretty(&self.known)?)?;
-        file.sync_all()?;
-        failpoint::pass("shapes.written");
-        fs_err::rename(&new, &self.path)?;
-        File::open(folder)?.sync_all()
+        let json = serde_json::to_vec_pretty(&self.known)?;
+        state_file::replace(&self.path, &json, || failpoint::pass("shapes.written"))
     }
 }
 

@@ -13,11 +13,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fs_err::{File, OpenOptions};
+use fs_err::OpenOptions;
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Relation, failpoint};
 
-use super::{recover::cut, scribe::sync_folder};
+use super::recover::cut;
+use crate::state_file::{self, sync_folder};
 
 /// Which stream a log is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,13 +86,10 @@ impl Ledger {
         }
         fs_err::create_dir_all(&self.folder)?;
         if self.is_ours()? != Some(true) {
-            let new = self.stream().with_extension("new");
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(&self.id)?)?;
-            file.sync_all()?;
-            failpoint::pass("log.named");
-            fs_err::rename(&new, self.stream())?;
+            let json = serde_json::to_vec_pretty(&self.id)?;
+            state_file::replace(&self.stream(), &json, || failpoint::pass("log.named"))?;
         }
+        // An engine that was killed may have made the one or the other and not synced it.
         sync_folder(&self.folder)?;
         self.folder.parent().map_or(Ok(()), sync_folder)?;
         self.is_made = true;
@@ -159,13 +157,8 @@ impl Ledger {
 
     /// Forgets the list: there is no segment that needs it.
     pub(super) fn clear(&self) -> io::Result<()> {
-        for path in [self.list(), self.stream()] {
-            match fs_err::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        state_file::remove(&self.list())?;
+        state_file::remove(&self.stream())
     }
 
     /// Moves all that is here into a folder in which nobody looks; returns that. Where the disk has no

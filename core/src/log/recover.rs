@@ -13,10 +13,9 @@ use tahr_plugin_api::{Lsn, Position};
 use super::{
     ledger::Ledger,
     record::FILE_HEADER,
-    scribe::sync_folder,
     segment::{Held, Mark, Segment, SegmentReader, invalid, is_damage, set_aside},
 };
-use crate::record::Relations;
+use crate::{record::Relations, state_file::sync_folder};
 
 /// Where a source stands when its log is opened.
 #[derive(Clone, Copy, Debug)]

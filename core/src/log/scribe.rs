@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Weak},
 };
 
@@ -15,7 +15,7 @@ use super::{
     record,
     segment::{Held, Segment},
 };
-use crate::record::Relations;
+use crate::{record::Relations, state_file::sync_folder};
 
 /// What the write buffer may keep between two arenas; one large row must not hold its size.
 const KEPT_SCRATCH: usize = 4 << 20;
@@ -67,10 +67,6 @@ impl Unsynced {
         }
         self.folder.as_deref().map_or(Ok(()), sync_folder)
     }
-}
-
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 #[derive(Debug)]

@@ -16,12 +16,12 @@ use std::{
     sync::Arc,
 };
 
-use fs_err::{File, os::unix::fs::OpenOptionsExt as _};
+use fs_err::File;
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Lsn, Position, Relation, StreamId, TableName, failpoint};
 
 use super::{deed::Key, entry::Entry};
-use crate::lane::folder::make_folder;
+use crate::state_file;
 
 /// Of the file's form.
 const FORMAT: u32 = 1;
@@ -464,16 +464,11 @@ impl Book {
     /// Writes the file anew, whole or not at all; without records there is none.
     fn rewrite(&mut self) -> io::Result<()> {
         self.file = None;
-        let folder = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         if self.records.is_empty() {
             (self.len, self.written, self.first, self.looked) = (0, 0, 0, 0);
             self.is_split = false;
-            match fs_err::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => return Ok(()),
-            }
+            return state_file::remove(&self.path);
         }
-        make_folder(&folder)?;
         let Some(head) = &mut self.head else {
             return Err(io::Error::other("a book of no stream"));
         };
@@ -486,22 +481,7 @@ impl Book {
             let size = seal_records(&mut text, [record])?;
             written.push((text.len() as u64, size.first().copied().unwrap_or(0)));
         }
-        let new = self.path.with_extension("new");
-        match fs_err::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = fs_err::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(&text)?;
-        file.sync_data()?;
-        failpoint::pass("rejected.written");
-        fs_err::rename(&new, &self.path)?;
-        File::open(&folder)?.sync_all()?;
+        state_file::replace(&self.path, &text, || failpoint::pass("rejected.written"))?;
         for (noted, (end, size)) in self.records.iter_mut().zip(written) {
             (noted.end, noted.size) = (end, size);
         }

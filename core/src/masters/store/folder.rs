@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fs_err::File;
-
 use super::{
     Kept, Membership,
     journal::Journal,
@@ -17,6 +15,7 @@ use crate::{
     Error,
     masters::owner_only,
     reconcile::{Record, State},
+    state_file::{self, sync_folder},
 };
 
 const FILE: &str = "state";
@@ -50,10 +49,7 @@ impl Store {
             Error::failed(format!("open state folder {}", folder.display())).caused_by(error)
         };
         owner_only::make_folder(folder).map_err(failed)?;
-        match fs_err::remove_file(folder.join(NEW)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
+        state_file::remove(&folder.join(NEW)).map_err(failed)?;
         let path = folder.join(FILE);
         let found = read(&path)?;
         let open = |found: &Found| Journal::open(&path, found);
@@ -179,7 +175,7 @@ impl Store {
     /// Makes a rename durable: steps behind it would be lost with the new file's name.
     fn sync_name(&mut self) -> io::Result<()> {
         if self.is_name_unsynced {
-            File::open(&self.folder)?.sync_all()?;
+            sync_folder(&self.folder)?;
             self.is_name_unsynced = false;
         }
         Ok(())
