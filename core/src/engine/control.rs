@@ -12,13 +12,14 @@ use std::{
 
 use super::{
     Changed, Outcome, Part, Report, Shared, lock,
-    plan::{LaneName, lanes},
+    plan::{LaneName, lanes_of},
     seat::{Seat, Wanted},
 };
 use crate::{
     Error,
     config::{self, Config},
     lane::State,
+    log::Log,
     masters::{self, MemberState},
 };
 
@@ -77,10 +78,7 @@ impl Control {
             lock(&shared.pauses).clone_from(&after);
         }
         let mut changed = Changed::default();
-        let names = lanes(&config).into_keys();
-        let names: Vec<_> = names
-            .filter(|name| part.includes(&name.sync, &name.target))
-            .collect();
+        let names = lanes_of(&config, Some(part));
         for name in &names {
             let was_paused = before.lane(&name.sync, &name.target).is_some();
             let outcome = shared.want_paused(name, was_paused, shared.paused_since(name));
@@ -213,8 +211,20 @@ impl Shared {
         name: &LaneName,
         work: impl FnOnce(&mut Seat) -> T,
     ) -> Option<T> {
-        let on = |streaming: &mut super::Streaming| streaming.seats.get_mut(name).map(work);
-        self.with_source(&name.source, on).flatten()
+        self.with_seat_and_log(name, |seat, _| work(seat))
+    }
+
+    /// As [`with_seat`](Self::with_seat), with the source's log.
+    pub(super) fn with_seat_and_log<T>(
+        &self,
+        name: &LaneName,
+        work: impl FnOnce(&mut Seat, &Log) -> T,
+    ) -> Option<T> {
+        let worked = self.with_source(&name.source, |streaming| {
+            let seat = streaming.seats.get_mut(name)?;
+            Some(work(seat, &streaming.log))
+        });
+        worked.flatten()
     }
 
     /// Says in the seat of the lane `name` that it is wanted paused, since `paused`, or not. One that

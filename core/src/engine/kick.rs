@@ -16,7 +16,7 @@ use tahr_plugin_api::Lsn;
 
 use super::{
     Control, Missing, Part, lock, missing,
-    plan::{LaneName, lanes},
+    plan::{LaneName, lanes_of},
 };
 use crate::{
     Error,
@@ -51,7 +51,7 @@ impl Control {
     ///
     /// The config doesn't have it.
     pub fn kick(&self, sync: &str) -> Result<Kicked, Error> {
-        let (names, sources) = self.lanes_of(sync)?;
+        let (names, sources) = self.lanes_and_sources(sync)?;
         let mut kicked = Kicked::default();
         for source in &sources {
             if let Some(running) = lock(&self.shared.sources).get(source) {
@@ -64,13 +64,12 @@ impl Control {
             }
         }
         for name in &names {
-            let status = self.shared.with_source(&name.source, |streaming| {
-                let seat = streaming.seats.get(name)?;
+            let status = self.shared.with_seat_and_log(name, |seat, log| {
                 let status = seat.status.get();
-                seat.rouse(&streaming.log);
-                Some(status)
+                seat.rouse(log);
+                status
             });
-            let Some(status) = status.flatten() else {
+            let Some(status) = status else {
                 continue;
             };
             if status.state == State::Retrying {
@@ -108,7 +107,7 @@ impl Control {
         sources: &BTreeSet<String>,
         patience: Duration,
     ) -> Result<Marks, Error> {
-        let (_, all) = self.lanes_of(sync)?;
+        let (_, all) = self.lanes_and_sources(sync)?;
         let asked = all
             .iter()
             .filter(|name| sources.is_empty() || sources.contains(*name));
@@ -147,7 +146,7 @@ impl Control {
         marks: &BTreeMap<String, Lsn>,
         lanes: bool,
     ) -> Result<Vec<Missing>, Error> {
-        let (names, _) = self.lanes_of(sync)?;
+        let (names, _) = self.lanes_and_sources(sync)?;
         let mut missing = Vec::new();
         for name in &names {
             let Some(&mark) = marks.get(&name.source) else {
@@ -179,11 +178,11 @@ impl Control {
     }
 
     /// The lanes and the sources of `sync`.
-    fn lanes_of(&self, sync: &str) -> Result<(Vec<LaneName>, Vec<String>), Error> {
+    fn lanes_and_sources(&self, sync: &str) -> Result<(Vec<LaneName>, Vec<String>), Error> {
         let config = self.shared.config();
-        Part::of_sync(sync).check(&config)?;
-        let names = lanes(&config).into_keys();
-        let names = names.filter(|name| name.sync == sync).collect();
+        let part = Part::of_sync(sync);
+        part.check(&config)?;
+        let names = lanes_of(&config, Some(&part));
         let sources = config
             .syncs
             .get(sync)

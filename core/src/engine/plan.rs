@@ -7,6 +7,7 @@ mod circles;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use super::Part;
 use crate::{
     Error, Faults,
     config::{Config, Masters, Source, Sync, TableRule, Target},
@@ -79,6 +80,13 @@ pub(super) fn lanes(config: &Config) -> BTreeMap<LaneName, Spec> {
         }
     }
     lanes
+}
+
+/// The names of the lanes of `config` that belong to `part`; of all, where that is none.
+pub(super) fn lanes_of(config: &Config, part: Option<&Part>) -> Vec<LaneName> {
+    let is_meant =
+        |name: &LaneName| part.is_none_or(|part| part.includes(&name.sync, &name.target));
+    lanes(config).into_keys().filter(is_meant).collect()
 }
 
 /// What concerns one lane of `sync`: neither the other lanes, nor what the sources do among each
@@ -255,6 +263,20 @@ pub(super) mod tests {
         let plan = plan(&[("[targets.copy]", "# a comment\n[targets.copy]")]).unwrap();
         assert_eq!(plan.lanes.len(), 2);
         assert!(plan.added.is_empty() && plan.removed.is_empty());
+    }
+
+    #[test]
+    fn the_lanes_of_a_part_are_its_own() {
+        let config = Config::parse(Path::new("tahr.toml"), BASE, &|_| None).unwrap();
+        let names = |part: Option<&str>| -> Vec<String> {
+            let part = part.map(|part| part.parse().unwrap());
+            let names = lanes_of(&config, part.as_ref()).into_iter();
+            names.map(|name| name.to_string()).collect()
+        };
+        assert_eq!(names(None), ["shop/cache", "shop/copy"]);
+        assert_eq!(names(Some("shop")), names(None));
+        assert_eq!(names(Some("shop/copy")), ["shop/copy"]);
+        assert!(names(Some("other/copy")).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Control, Part,
-    plan::{LaneName, lanes},
+    plan::{LaneName, lanes_of},
 };
 use crate::{
     Error,
@@ -65,13 +65,6 @@ impl Rejected {
         };
         names.into_iter().map(discard).collect()
     }
-}
-
-/// The lanes of `config` that belong to `part`.
-fn lanes_of(config: &Config, part: Option<&Part>) -> Vec<LaneName> {
-    let is_meant =
-        |name: &LaneName| part.is_none_or(|part| part.includes(&name.sync, &name.target));
-    lanes(config).into_keys().filter(is_meant).collect()
 }
 
 /// Refuses numbers for several lanes, each of which counts by itself.
@@ -155,7 +148,8 @@ impl Control {
             let place = self.place(name).unwrap_or_default();
             let answer = place.ask(wish, choice.clone(), &name.to_string(), &path);
             asked.push((name, answer.map_err(unreadable)?));
-            self.rouse(name);
+            self.shared
+                .with_seat_and_log(name, |seat, log| seat.rouse(log));
         }
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut settled = Vec::new();
@@ -199,14 +193,6 @@ impl Control {
     fn place(&self, name: &LaneName) -> Option<Arc<Place>> {
         self.shared
             .with_seat(name, |seat| Arc::clone(&seat.rejected))
-    }
-
-    fn rouse(&self, name: &LaneName) {
-        self.shared.with_source(&name.source, |streaming| {
-            if let Some(seat) = streaming.seats.get(name) {
-                seat.rouse(&streaming.log);
-            }
-        });
     }
 
     fn state(&self, name: &LaneName) -> &'static str {

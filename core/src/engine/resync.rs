@@ -10,7 +10,7 @@ use tahr_plugin_api::TableName;
 
 use super::{
     Control, Part,
-    plan::{LaneName, lanes},
+    plan::{LaneName, lanes_of},
 };
 use crate::{
     Error,
@@ -61,10 +61,7 @@ impl Control {
         let _one = shared.changing.lock().await;
         let config = shared.config();
         part.check(&config)?;
-        let names = lanes(&config).into_keys();
-        let names: Vec<_> = names
-            .filter(|name| part.includes(&name.sync, &name.target))
-            .collect();
+        let names = lanes_of(&config, Some(part));
         // All or nothing: first all are looked at.
         let mut chosen = Vec::new();
         for name in &names {
@@ -83,16 +80,15 @@ impl Control {
                     ))
                     .caused_by(error)
                 })?;
-            let state = shared.with_source(&name.source, |streaming| {
-                let seat = streaming.seats.get_mut(name)?;
+            let state = shared.with_seat_and_log(name, |seat, log| {
                 let state = seat.status.get().state;
                 match state {
                     State::Parked => seat.begin_again(),
-                    _ => seat.rouse(&streaming.log),
+                    _ => seat.rouse(log),
                 }
-                Some(state)
+                state
             });
-            let state = state.flatten().ok_or_else(|| not_open(name))?;
+            let state = state.ok_or_else(|| not_open(name))?;
             done.push(Resynced {
                 lane: name.to_string(),
                 tables,

@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use super::{
     Control, lock,
-    plan::{LaneName, lanes},
+    plan::{LaneName, lanes_of},
 };
 use crate::{
     Error,
@@ -38,13 +38,9 @@ impl Control {
         let _one = self.shared.verifying.try_lock().map_err(|_| {
             Error::failed("another verification is under way").hint("wait for its end")
         })?;
-        let names = lanes(&config).into_keys().filter(|name| {
-            let part = wanted.part.as_ref();
-            part.is_none_or(|part| part.includes(&name.sync, &name.target))
-        });
         let mut unable = Vec::new();
         let mut subjects = Vec::new();
-        for name in names {
+        for name in lanes_of(&config, wanted.part.as_ref()) {
             match self.subject(&name) {
                 Some(subject) => subjects.push(subject),
                 None => unable.push(LaneReport {
