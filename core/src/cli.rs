@@ -6,23 +6,29 @@
 //! [`Error`](crate::error::Error), shown by [`report`](crate::error::report).
 
 mod control;
+mod demo;
 mod rejected;
+mod run;
 mod verify;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 pub use control::{Conflicts, Kick, Past, Pause, Ping, Resync};
+pub use demo::{Demo, Show};
 pub use rejected::{ListRejected, Rejected, RejectedCommand, SettleRejected};
+pub use run::{Progress, Run, Status};
 pub use verify::Verify;
 
 use crate::telemetry::LogFormat;
 use control::{
     CONFLICTS_EXAMPLES, HISTORY_EXAMPLES, KICK_EXAMPLES, PAUSE_EXAMPLES, PING_EXAMPLES,
-    RESUME_EXAMPLES, RESYNC_EXAMPLES, interval,
+    RESUME_EXAMPLES, RESYNC_EXAMPLES,
 };
+use demo::DEMO_EXAMPLES;
 use rejected::REJECTED_EXAMPLES;
+use run::{RUN_EXAMPLES, STATUS_EXAMPLES};
 use verify::VERIFY_EXAMPLES;
 
 const EVERYWHERE: &str = "Options of every command";
@@ -62,25 +68,6 @@ Examples:
 With --sql the targets are not asked, and only a source out of reach is an error.
 Writes nothing, neither to a source nor to a target. Run it after each change of the config.";
 
-const RUN_EXAMPLES: &str = "\
-Examples:
-  tahr run                          copy, then stream until Ctrl-C
-  tahr run --once                   copy, catch up to the present, exit 0
-  tahr --log-format json run        as a service: JSON lines on stderr
-
-Ctrl-C or SIGTERM finishes the batches in flight; the next run continues exactly there. A second
-Ctrl-C stops at once, and nothing is lost by that either.
-After --once the source keeps its WAL for the next run: come back soon, or run `tahr drop`.";
-
-const STATUS_EXAMPLES: &str = "\
-Examples:
-  tahr status                       one line per lane: state, rows, lag, error
-  tahr status --json | jq '.lanes[] | select(.state == \"parked\")'
-  tahr status --watch               once a second, until Ctrl-C
-  tahr status --watch 5 --json      a line of JSON every five seconds
-
-Exits with 5 if no engine runs with this config, or, with --watch, when it has ended.";
-
 const RELOAD_EXAMPLES: &str = "\
 Examples:
   tahr reload                       carry out what was changed in the config, and say what that was
@@ -105,16 +92,6 @@ Removes slots and publications from the sources, and tahr's bookkeeping from the
 rows stay unless --with-data is given, which empties the tables that were copied and keeps the
 emptied tables. Asks before it removes, and once more before it empties; --yes answers both. A
 publication and a slot that the config names are a DBA's, and stay.";
-
-const DEMO_EXAMPLES: &str = "\
-Examples:
-  tahr demo
-  tahr demo masters                 three databases that replicate to each other
-  tahr demo --dir /tmp/shop         write its config there, in the place of tahr-demo
-  tahr demo --keep                  keep the data of its servers, to look at afterwards
-
-Needs PostgreSQL's server programs, and for copies pgbench, redis-server and sqlite3. Starts servers
-of its own on free ports and ends them; nothing that runs already is touched.";
 
 /// Copies a live PostgreSQL database into many other databases at once and keeps them current.
 #[derive(Clone, Debug, Parser)]
@@ -241,40 +218,6 @@ pub struct Check {
     pub sql: bool,
 }
 
-/// Arguments of `tahr run`.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct Run {
-    /// Exit as soon as every target has caught up with the present.
-    #[arg(long)]
-    pub once: bool,
-    /// Show bars while copying and one line per lane while streaming, in the place of the log.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub progress: Progress,
-}
-
-/// When `tahr run` shows progress.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
-    /// If stderr is a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never: log lines only.
-    Never,
-}
-
-/// Arguments of `tahr status`.
-#[derive(Clone, Copy, Debug, Args)]
-pub struct Status {
-    /// Print JSON, for programs.
-    #[arg(long)]
-    pub json: bool,
-    /// Show it again and again, every so many seconds, until Ctrl-C or the engine's end.
-    #[arg(long, value_name = "SECONDS", value_parser = interval, num_args = 0..=1, default_missing_value = "1")]
-    pub watch: Option<Duration>,
-}
-
 /// Arguments of `tahr plugins`.
 #[derive(Clone, Debug, Args)]
 pub struct Plugins {
@@ -306,30 +249,6 @@ pub struct Drop {
     /// Don't ask.
     #[arg(long, short)]
     pub yes: bool,
-}
-
-/// Arguments of `tahr demo`.
-#[derive(Clone, Debug, Args)]
-pub struct Demo {
-    /// What is shown.
-    #[arg(value_name = "WHAT", value_enum, default_value_t)]
-    pub show: Show,
-    /// The folder for its files; the config that it used stays there.
-    #[arg(long, value_name = "FOLDER", default_value = "tahr-demo")]
-    pub dir: PathBuf,
-    /// Keep the data of its servers and the copies; where they are is said at the end.
-    #[arg(long)]
-    pub keep: bool,
-}
-
-/// What `tahr demo` shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Show {
-    /// A live database, copied into Redis, SQLite and PostgreSQL.
-    #[default]
-    Copies,
-    /// Three databases that replicate to each other.
-    Masters,
 }
 
 #[cfg(test)]

@@ -32,6 +32,7 @@ mod report;
 mod resync;
 mod running;
 mod seat;
+mod supervise;
 mod verify;
 mod watch;
 
@@ -68,8 +69,9 @@ use crate::{
 };
 use circles::Circles;
 use plan::used;
-use running::{Running, Streaming, Verdict, supervise};
+use running::{Running, Streaming};
 use seat::GRACE;
+use supervise::{Verdict, supervise};
 
 /// A running engine.
 #[derive(Debug)]

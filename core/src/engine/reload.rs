@@ -22,8 +22,9 @@ use super::{
     Engine, Shared, lock, of_source,
     plan::{LaneName, Plan, Step, lanes},
     reloaded::Reloaded,
-    running::{Verdict, plugin_for},
+    running::plugin_for,
     seat::{Seat, Wanted},
+    supervise::Verdict,
 };
 use crate::{Faults, config::Config, lane::State, plugin::Registry, source::Table};
 

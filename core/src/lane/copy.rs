@@ -16,7 +16,7 @@ use tahr_plugin_api::{
 };
 use tokio::sync::mpsc;
 
-use super::{begin::of_state_folder, route::Routes, setup::Setup, state::CopyProgress};
+use super::{ready::of_state_folder, route::Routes, setup::Setup, state::CopyProgress};
 use crate::{
     record::{CopyDecoder, Limits},
     source::{Blocker, Copied, CopyRange, Snapshot, SourceError, Table, Worker, catalog},

@@ -43,6 +43,7 @@
 
 mod cursor;
 mod disk;
+mod error;
 mod frontier;
 mod keep;
 #[cfg(test)]
@@ -73,8 +74,9 @@ mod usage;
 mod waiting;
 
 pub use cursor::{Cursor, Next};
+pub use error::LogError;
 pub use frontier::Frontier;
 pub use ledger::LogId;
 pub use open::LogSetup;
-pub use store::{LaneId, Log, LogError};
+pub use store::{LaneId, Log};
 pub use usage::LogUsage;
