@@ -6,9 +6,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use tahr::lane::State;
 use tahr_plugin_api::Position;
 
 use crate::database::{Database, Row};
+use crate::engine::{Engine, EngineBuilder, Running};
+use crate::postgres::Postgres;
 use crate::run::Run;
 use crate::table::Rows;
 
@@ -55,6 +58,26 @@ pub fn sync(url: &str, targets: &[(&str, &Scripted)], extra: &str) -> String {
     toml
 }
 
+impl EngineBuilder {
+    /// A database that `setup` prepared, and an engine that streams it into `targets`, as
+    /// [`sync`] says with `extra`.
+    pub async fn streaming(
+        self,
+        setup: &str,
+        targets: &[(&str, &Scripted)],
+        extra: &str,
+    ) -> (Database, Engine, Running) {
+        let database = Postgres::shared().database().await;
+        database.execute(setup).await;
+        let engine = self.config(sync(database.url(), targets, extra)).build();
+        let running = engine.start();
+        for (name, _) in targets {
+            engine.await_lane(name, State::Streaming).await;
+        }
+        (database, engine, running)
+    }
+}
+
 impl Default for Scripted {
     fn default() -> Self {
         Self::new()
@@ -84,6 +107,12 @@ impl Scripted {
     pub fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.folder.join("calls")).unwrap_or_default();
         calls.lines().map(str::to_owned).collect()
+    }
+
+    /// How many calls begin with `start`.
+    pub fn count(&self, start: &str) -> usize {
+        let calls = self.calls();
+        calls.iter().filter(|call| call.starts_with(start)).count()
     }
 
     /// `Ok` once there is a call (or an end of one) that begins with `start`.

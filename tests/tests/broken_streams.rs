@@ -28,16 +28,10 @@ fn terminate(database: &Database) -> String {
     )
 }
 
-/// How many calls begin so.
-fn count(one: &Scripted, start: &str) -> usize {
-    let calls = one.calls();
-    calls.iter().filter(|call| call.starts_with(start)).count()
-}
-
 /// Waits until there are more such calls than `before`.
 async fn called_again(one: &Scripted, start: &str, before: usize) {
     eventually(SOON, format!("{start} again"), async || {
-        let calls = count(one, start);
+        let calls = one.count(start);
         (calls > before).then_some(()).ok_or(format!("{calls}"))
     })
     .await;
@@ -283,7 +277,7 @@ async fn one_that_breaks_inside_a_large_transaction_stores_it_once() {
         .matches("stream of the source broke")
         .count();
     for how in ["cut", "terminated", "restarted", "silent"] {
-        let held = count(&one, "write held");
+        let held = one.count("write held");
         let before = one.position();
         one.script("write hold part=middle");
         database

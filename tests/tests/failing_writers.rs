@@ -10,25 +10,9 @@ const COLUMNS: &[&str] = &["id", "v"];
 
 /// A table `t`, and an engine that streams it into these targets.
 async fn streaming(targets: &[(&str, &Scripted)]) -> (Database, Engine, Running) {
-    let database = Postgres::shared().database().await;
-    database
-        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
-        .await;
     let engine = Engine::builder().setting("memory = \"1MiB\"");
-    let engine = engine.config(sync(database.url(), targets, "")).build();
-    let running = engine.start();
-    for (name, _) in targets {
-        engine.await_lane(name, State::Streaming).await;
-    }
-    (database, engine, running)
-}
-
-fn count(target: &Scripted, start: &str) -> usize {
-    target
-        .calls()
-        .iter()
-        .filter(|call| call.starts_with(start))
-        .count()
+    let setup = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+    engine.streaming(setup, targets, "").await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +32,7 @@ async fn transient_errors_are_tried_again_at_growing_intervals() {
         "{:?}",
         begun.elapsed()
     );
-    assert_eq!((count(&one, "write whole"), count(&one, "reset")), (4, 3));
+    assert_eq!((one.count("write whole"), one.count("reset")), (4, 3));
     let lane = engine.await_lane("one", State::Streaming).await;
     assert!(
         lane.fault
@@ -74,7 +58,7 @@ async fn an_answer_that_was_lost_repeats_no_change() {
     .await;
     assert_eq!(one.batches().len(), 2);
     assert_eq!(
-        count(&one, "write whole"),
+        one.count("write whole"),
         2,
         "the target is asked, not written to again"
     );
@@ -131,7 +115,7 @@ async fn a_start_at_which_every_call_fails_once_loses_and_repeats_nothing() {
     })
     .await;
     assert_eq!(
-        count(&other, "begin_load"),
+        other.count("begin_load"),
         1,
         "the copy that was stored is not made again"
     );
@@ -162,7 +146,7 @@ async fn a_panic_parks_its_lane_and_others_go_on() {
         "{message}"
     );
     assert_eq!(
-        count(&one, "reset"),
+        one.count("reset"),
         0,
         "a writer that panicked is not called again"
     );

@@ -3,26 +3,22 @@
 use std::time::Duration;
 
 use tahr::lane::State;
-use tahr_tests::{Engine, Postgres, Rows, Scripted, eventually, sync};
+use tahr_tests::{Database, Engine, Postgres, Rows, Running, Scripted, eventually, sync};
 
 const SOON: Duration = Duration::from_secs(30);
 const ROWS: usize = 60_000;
 
+/// A table `t`, and an engine that streams it into these targets.
+async fn streaming(targets: &[(&str, &Scripted)]) -> (Database, Engine, Running) {
+    let engine = Engine::builder().setting("memory = \"1MiB\"");
+    let setup = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+    engine.streaming(setup, targets, "").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_transaction_is_played_again_from_its_first_part_without_the_source() {
-    let database = Postgres::shared().database().await;
-    database
-        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
-        .await;
     let (one, two) = (Scripted::new(), Scripted::new());
-    let config = sync(database.url(), &[("one", &one), ("two", &two)], "");
-    let engine = Engine::builder()
-        .setting("memory = \"1MiB\"")
-        .config(config)
-        .build();
-    let running = engine.start();
-    engine.await_lane("one", State::Streaming).await;
-    engine.await_lane("two", State::Streaming).await;
+    let (database, _engine, running) = streaming(&[("one", &one), ("two", &two)]).await;
     let walsender = format!(
         "SELECT active_pid || ' ' || backend_start FROM pg_replication_slots \
          JOIN pg_stat_replication ON pid = active_pid WHERE database = '{}'",
@@ -68,15 +64,8 @@ async fn a_large_transaction_is_played_again_from_its_first_part_without_the_sou
         assert_eq!(ordinal, ROWS as u64);
         assert!(!batches[batches.len() - 1].position.is_inside());
     }
-    let count = |target: &Scripted, start: &str| {
-        target
-            .calls()
-            .iter()
-            .filter(|call| call.starts_with(start))
-            .count()
-    };
-    assert_eq!((count(&one, "write first"), count(&one, "reset")), (2, 1));
-    assert_eq!((count(&two, "write first"), count(&two, "reset")), (1, 0));
+    assert_eq!((one.count("write first"), one.count("reset")), (2, 1));
+    assert_eq!((two.count("write first"), two.count("reset")), (1, 0));
     assert_eq!(
         database.value(&walsender).await,
         before,
@@ -87,18 +76,8 @@ async fn a_large_transaction_is_played_again_from_its_first_part_without_the_sou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_inside_a_large_transaction_stores_it_once() {
-    let database = Postgres::shared().database().await;
-    database
-        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
-        .await;
     let one = Scripted::new();
-    let config = sync(database.url(), &[("one", &one)], "");
-    let engine = Engine::builder()
-        .setting("memory = \"1MiB\"")
-        .config(config)
-        .build();
-    let running = engine.start();
-    engine.await_lane("one", State::Streaming).await;
+    let (database, engine, running) = streaming(&[("one", &one)]).await;
     one.script("write hold part=last");
     database.execute("INSERT INTO t VALUES (0, 'before')").await;
     let rows = "SELECT g, repeat('x', 60) FROM generate_series(1, 20000) g";
@@ -125,18 +104,8 @@ async fn an_engine_killed_inside_a_large_transaction_stores_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clean_stop_inside_a_large_transaction_stores_none_of_it() {
-    let database = Postgres::shared().database().await;
-    database
-        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
-        .await;
     let one = Scripted::new();
-    let config = sync(database.url(), &[("one", &one)], "");
-    let engine = Engine::builder()
-        .setting("memory = \"1MiB\"")
-        .config(config)
-        .build();
-    let running = engine.start();
-    engine.await_lane("one", State::Streaming).await;
+    let (database, engine, running) = streaming(&[("one", &one)]).await;
     one.script("write transient part=last");
     let rows = "SELECT g, repeat('x', 60) FROM generate_series(1, 20000) g";
     database.execute(&format!("INSERT INTO t {rows}")).await;

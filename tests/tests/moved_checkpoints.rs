@@ -4,24 +4,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tahr::lane::State;
-use tahr_tests::{Database, Engine, Postgres, Running, Scripted, eventually, sync};
+use tahr_tests::{Database, Engine, Running, Scripted, eventually};
 
 const SOON: Duration = Duration::from_secs(20);
 const COLUMNS: &[&str] = &["id", "v"];
 
 async fn streaming(targets: &[(&str, &Scripted)], extra: &str) -> (Database, Engine, Running) {
-    let database = Postgres::shared().database().await;
-    database
-        .execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'copied')")
-        .await;
-    let engine = Engine::builder()
-        .config(sync(database.url(), targets, extra))
-        .build();
-    let running = engine.start();
-    for (name, _) in targets {
-        engine.await_lane(name, State::Streaming).await;
-    }
-    (database, engine, running)
+    let setup = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'copied')";
+    Engine::builder().streaming(setup, targets, extra).await
 }
 
 async fn parked(engine: &Engine) -> String {

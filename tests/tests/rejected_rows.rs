@@ -48,11 +48,7 @@ async fn a_rejected_row_parks_its_lane_exactly_there_and_others_go_on() {
         2,
         "the transactions before it are stored"
     );
-    let writes = one
-        .calls()
-        .iter()
-        .filter(|call| call.starts_with("write whole"))
-        .count();
+    let writes = one.count("write whole");
     assert_eq!(
         writes,
         4,

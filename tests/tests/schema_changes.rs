@@ -8,17 +8,9 @@ use tahr_tests::{Database, Engine, Postgres, Running, Scripted, eventually, sync
 const SOON: Duration = Duration::from_secs(30);
 
 async fn streaming(one: &Scripted) -> (Database, Engine, Running) {
-    let database = Postgres::shared().database().await;
-    database
-        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
-        .await;
     let engine = Engine::builder().setting("memory = \"1MiB\"");
-    let engine = engine
-        .config(sync(database.url(), &[("one", one)], ""))
-        .build();
-    let running = engine.start();
-    engine.await_lane("one", State::Streaming).await;
-    (database, engine, running)
+    let setup = "CREATE TABLE t (id int PRIMARY KEY, v text)";
+    engine.streaming(setup, &[("one", one)], "").await
 }
 
 /// The place of the first call after `from` that begins with `start`.

@@ -5,9 +5,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use serde_json::Value;
 use tahr::lane::State;
-use tahr_tests::{
-    Database, Engine, MariaDb, Postgres, Rows, Run, Running, Scripted, eventually, sync,
-};
+use tahr_tests::{Database, Engine, MariaDb, Postgres, Rows, Run, Running, Scripted, eventually};
 
 const SOON: Duration = Duration::from_secs(30);
 const SET_ASIDE: &str = "on_rejected = \"set_aside\"";
@@ -15,20 +13,14 @@ const BAD: &str = "write reject table=public.t value=bad";
 
 /// An engine that copies `t` into a scripted target, streaming.
 async fn streaming(extra: &str) -> (Database, Scripted, Engine, Running) {
-    let database = Postgres::shared().database().await;
-    database
-        .execute(
-            "CREATE TABLE t (id int PRIMARY KEY, v text, big text);
-             ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
-             INSERT INTO t VALUES (1, 'good', repeat('x', 3000)), (2, 'good', 'small')",
-        )
-        .await;
+    let setup = "CREATE TABLE t (id int PRIMARY KEY, v text, big text);
+         ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
+         INSERT INTO t VALUES (1, 'good', repeat('x', 3000)), (2, 'good', 'small')";
     let one = Scripted::new();
     let extra = format!("{SET_ASIDE}\n{extra}");
-    let config = sync(database.url(), &[("one", &one)], &extra);
-    let engine = Engine::builder().config(config).build();
-    let running = engine.start();
-    engine.await_lane("one", State::Streaming).await;
+    let targets = [("one", &one)];
+    let streaming = Engine::builder().streaming(setup, &targets, &extra);
+    let (database, engine, running) = streaming.await;
     (database, one, engine, running)
 }
 

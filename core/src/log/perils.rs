@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     Cursor, LaneId, Log, LogError, LogId, LogSetup, Next,
-    soak::{Random, Seen, stream},
+    soak::{Random, Seen, behind, sent_before, stream},
 };
 use crate::config::OnLogLimit;
 
@@ -70,21 +70,11 @@ impl Lane {
     }
 
     fn apply(&mut self, arena: &Arena, all: &[Seen]) {
-        for (index, transaction) in arena.transactions().iter().enumerate() {
-            let after = arena.position_after(index);
-            if after <= self.at {
-                continue;
-            }
-            let is_at = self.at.is_inside() && self.at.lsn.0 == transaction.commit_lsn;
-            let done = if is_at { self.at.ordinal } else { 0 };
-            let (first, end) = arena.changes_of(index);
-            for change in &arena.changes()[first as usize..end as usize] {
-                if change.ordinal >= done {
-                    let seen = (transaction.commit_lsn, change.ordinal);
-                    let due = all[self.target.len()];
-                    assert_eq!(seen, due, "lane {:?} passed over something", self.id);
-                    self.target.push(seen);
-                }
+        for (changes, after) in behind(arena, &self.at) {
+            for seen in changes {
+                let due = all[self.target.len()];
+                assert_eq!(seen, due, "lane {:?} passed over something", self.id);
+                self.target.push(seen);
             }
             self.at = after;
         }
@@ -195,8 +185,7 @@ impl World {
                 told <= begin,
                 "the slot has let go of {begin}: it holds what is behind {told}"
             );
-            let ends = |arena: &Arena| arena.position_after(arena.transactions().len() - 1);
-            self.sent = self.arenas.partition_point(|arena| ends(arena) <= begin);
+            self.sent = sent_before(&self.arenas, &begin);
         }
         let Some(arena) = self.arenas.get(self.sent) else {
             return;
@@ -351,9 +340,7 @@ impl World {
         for lane in &mut self.lanes {
             lane.phase = Phase::Begins;
         }
-        let begin = self.log.begin();
-        let ends = |arena: &Arena| arena.position_after(arena.transactions().len() - 1);
-        self.sent = self.arenas.partition_point(|arena| ends(arena) <= begin);
+        self.sent = sent_before(&self.arenas, &self.log.begin());
         self.seat();
     }
 

@@ -64,6 +64,32 @@ pub(super) fn stream(random: &mut Random) -> (Vec<Arena>, Vec<Seen>, Position) {
     (arenas, all, last)
 }
 
+/// The transactions of `arena`, or what is left of the first, behind `at`: the changes of each, and the
+/// position after it.
+pub(super) fn behind(arena: &Arena, at: &Position) -> Vec<(Vec<Seen>, Position)> {
+    let mut found = Vec::new();
+    for (index, transaction) in arena.transactions().iter().enumerate() {
+        let after = arena.position_after(index);
+        if after <= *at {
+            continue;
+        }
+        let is_at = at.is_inside() && at.lsn.0 == transaction.commit_lsn;
+        let done = if is_at { at.ordinal } else { 0 };
+        let (first, end) = arena.changes_of(index);
+        let changes = arena.changes()[first as usize..end as usize].iter();
+        let left = changes.filter(|change| change.ordinal >= done);
+        let left = left.map(|change| (transaction.commit_lsn, change.ordinal));
+        found.push((left.collect(), after));
+    }
+    found
+}
+
+/// How many of `arenas` a source that is read from `begin` doesn't send again.
+pub(super) fn sent_before(arenas: &[Arena], begin: &Position) -> usize {
+    let end = |arena: &Arena| arena.position_after(arena.transactions().len() - 1);
+    arenas.partition_point(|arena| end(arena) <= *begin)
+}
+
 /// A lane and its target: what is stored, and what is accepted only.
 struct Lane {
     log: Arc<Log>,
@@ -90,20 +116,9 @@ impl Lane {
     }
 
     fn apply(&mut self, arena: &Arena) {
-        for (index, transaction) in arena.transactions().iter().enumerate() {
-            let after = arena.position_after(index);
-            if after <= self.at {
-                continue;
-            }
-            let is_at = self.at.is_inside() && self.at.lsn.0 == transaction.commit_lsn;
-            let done = if is_at { self.at.ordinal } else { 0 };
-            let (first, end) = arena.changes_of(index);
-            for change in &arena.changes()[first as usize..end as usize] {
-                if change.ordinal >= done {
-                    self.target.push((transaction.commit_lsn, change.ordinal));
-                    self.has_news = true;
-                }
-            }
+        for (changes, after) in behind(arena, &self.at) {
+            self.has_news |= !changes.is_empty();
+            self.target.extend(changes);
             self.at = after;
             if self.random.below(4) == 0 {
                 self.store();
@@ -213,9 +228,7 @@ fn every_lane_sees_everything_in_order_whatever_happens_to_it_and_to_the_others(
                 }
                 if log.is_rewound() {
                     rewinds += 1;
-                    let begin = log.begin();
-                    let ends = |arena: &Arena| arena.position_after(arena.transactions().len() - 1);
-                    sent = arenas.partition_point(|arena| ends(arena) <= begin);
+                    sent = sent_before(&arenas, &log.begin());
                 }
                 let Some(arena) = arenas.get(sent) else {
                     tokio::time::sleep(Duration::from_millis(1)).await;

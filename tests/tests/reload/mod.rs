@@ -14,8 +14,7 @@ use std::{
     time::Duration,
 };
 
-use tahr::lane::State;
-use tahr_tests::{Database, Engine, Finished, Postgres, Running, Scripted, eventually, sync};
+use tahr_tests::{Database, Engine, Finished, Running, Scripted, eventually};
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const COLUMNS: &[&str] = &["id", "v"];
@@ -26,15 +25,8 @@ const SETUP: &str = "CREATE TABLE t (id int PRIMARY KEY, v text);
 
 /// An engine that streams two tables into these targets.
 pub(crate) async fn streaming(targets: &[(&str, &Scripted)]) -> (Database, Engine, Running) {
-    let database = Postgres::shared().database().await;
-    database.execute(SETUP).await;
     let engine = Engine::builder().setting("memory = \"1MiB\"");
-    let engine = engine.config(sync(database.url(), targets, "")).build();
-    let running = engine.start();
-    for (name, _) in targets {
-        engine.await_lane(name, State::Streaming).await;
-    }
-    (database, engine, running)
+    engine.streaming(SETUP, targets, "").await
 }
 
 /// Replaces parts of the config.
@@ -63,19 +55,16 @@ pub(crate) fn says(finished: &Finished, lines: &[&str]) {
 
 /// How often its target was connected to for the stream, and what else begins anew with a lane.
 pub(crate) fn begins(target: &Scripted) -> (usize, usize, usize) {
-    let calls = target.calls();
-    let count = |start: &str| calls.iter().filter(|call| call.starts_with(start)).count();
     (
-        count("open stream"),
-        count("checkpoint"),
-        count("begin_load"),
+        target.count("open stream"),
+        target.count("checkpoint"),
+        target.count("begin_load"),
     )
 }
 
 /// How often its target was connected to at all.
 fn opens(target: &Scripted) -> usize {
-    let calls = target.calls();
-    calls.iter().filter(|call| call.starts_with("open")).count()
+    target.count("open")
 }
 
 pub(crate) async fn hold(source: &Database, targets: &[&Scripted], tables: &[&str]) {
