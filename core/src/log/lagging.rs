@@ -169,7 +169,7 @@ fn drain(log: &Log, lane: LaneId, mut cursor: Cursor, last: u64) -> Vec<u64> {
             }
             Next::Rewound(first) => cursor = first,
             Next::Tail(_) => return seen,
-            Next::Stopped => panic!("stopped"),
+            Next::Later | Next::Stopped => panic!("nothing holds it up"),
         }
     }
 }
@@ -227,7 +227,7 @@ fn at_its_limit_the_log_gives_up_the_lane_that_lags_most_if_it_shall() {
     log.release(|frontier| Some(frontier?.lsn));
     log.join(B, Position::default());
     assert!(log.has_given_up(B).is_none());
-    assert!(Position::default() < log.reach() && !log.rewind(&Position::default()));
+    assert!(Position::default() < log.reach() && !log.rewind(B, &Position::default()));
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_disk_that_takes_nothing_is_the_matter_of_the_lane_that_lags() {
     fs_err::remove_file(&log_folder).unwrap();
     std::thread::sleep(Duration::from_millis(1100));
     let b = log.join(B, Position::default());
-    assert!(Position::default() < log.reach() && log.rewind(&Position::default()));
+    assert!(Position::default() < log.reach() && log.rewind(B, &Position::default()));
     assert_eq!(drain(&log, B, b, 4), [1, 2, 3, 4]);
     let mut a = log.join(A, end(50));
     for n in 5..=50 {

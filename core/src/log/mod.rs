@@ -22,6 +22,7 @@
 //! - Where the disk has no room (`room`), memory lets go of what the lanes that lag lack: they are *cut
 //!   off*, the slot is told no more than the disk has, and once such a lane has read that the log is
 //!   rewound. Or it is given up, if the source's `on_log_limit` says so.
+//! - Lanes that have the log rewound take turns (`turns`): each gets on before the next one's rewind.
 //! - A segment that can't be read is set aside. The log is rewound to where it began; if the slot has let
 //!   go of that, the lanes that need it have a gap. No lane ever passes over something.
 //! - What lanes have stored stays on disk for the source's `redo`, as the slot keeps what it is not told
@@ -43,6 +44,7 @@
 
 mod cursor;
 mod disk;
+mod error;
 mod frontier;
 mod keep;
 #[cfg(test)]
@@ -68,13 +70,15 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod usage;
 #[cfg(test)]
 mod waiting;
 
 pub use cursor::{Cursor, Next};
+pub use error::LogError;
 pub use frontier::Frontier;
 pub use ledger::LogId;
 pub use open::LogSetup;
-pub use store::{LaneId, Log, LogError};
+pub use store::{LaneId, Log};
 pub use usage::LogUsage;

@@ -11,13 +11,14 @@ use tokio::sync::Notify;
 
 use super::{
     disk::Disk,
+    error::LogError,
     ledger::{Ledger, LogId},
     recover::{Present, recover},
     room::Quota,
     scribe::Scribe,
     segment::SEGMENT_BYTES,
     state::State,
-    store::{Log, LogError},
+    store::Log,
 };
 use crate::{config::OnLogLimit, record::Relations};
 

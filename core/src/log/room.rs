@@ -17,9 +17,6 @@ use crate::config::OnLogLimit;
 
 /// A lane lags once it needs what another has stored for so long.
 const LAGS_AFTER: Duration = Duration::from_secs(1);
-/// A lane that makes the source wait, where the disk takes nothing, is cut off if it does not come
-/// for so long.
-const CUT_OFF_AFTER: Duration = Duration::from_secs(5);
 /// The position of a lane that is stuck moves on after so much of the source's log.
 const BARE_EVERY: u64 = 1 << 20;
 /// Bytes of arenas that are written at once.
@@ -161,8 +158,7 @@ impl State {
         };
         let is_behind = |lane: &Lane| {
             let lags = lane.read.epoch == epoch && lane.read.number < first;
-            let idle = now.saturating_duration_since(lane.active);
-            lane.is_cut_off || lags || !lane.is_reading() || idle >= CUT_OFF_AFTER
+            lane.is_cut_off || lags || !lane.is_reading() || lane.is_away(now)
         };
         if !holders(&self.lanes).all(|lane| is_beyond(lane) || is_behind(lane)) {
             return false;

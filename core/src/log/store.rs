@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::{
     cursor::{Cursor, Next},
     disk::Place,
+    error::LogError,
     room::Room,
     scribe::Scribe,
     segment::{SegmentReader, is_damage},
@@ -24,45 +25,12 @@ use super::{
 /// Longer than anyone waits; keeps the clock's arithmetic in range.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a lane that waits for its turn looks whether that has come.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
+
 /// Names a lane within its source's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub usize);
-
-/// The log could not keep or give back an arena.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The disk failed.
-    #[error("log of the source: {0}")]
-    Disk(#[from] io::Error),
-    /// The log was rewound: the source is to be read anew, from [`Log::begin`].
-    #[error("log of the source begins anew further back")]
-    Rewound,
-    /// The log has let go of what the lane needs, and so has the slot.
-    #[error("log of the source holds no more what comes next")]
-    Gone,
-    /// The log keeps nothing for the lane any more, since it would have grown too large.
-    #[error("what the target lacks is more than `log_limit` ({} MiB) allows to keep", .0 >> 20)]
-    GivenUp(u64),
-}
-
-impl LogError {
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Disk(error) => match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    "give the folder `log` in `state_dir` to the user that tahr runs as; did somebody run \
-                     tahr as another one?"
-                }
-                io::ErrorKind::StorageFull => "free space on the disk of `state_dir`",
-                _ => "see to the disk of `state_dir`",
-            },
-            Self::Gone => "`tahr resync SYNC/TARGET` copies the tables of the target again",
-            Self::Rewound | Self::GivenUp(_) => "",
-        }
-    }
-}
 
 /// The log of one source; see the module's documentation.
 #[derive(Debug)]
@@ -172,11 +140,12 @@ impl Log {
         self.change(State::start)
     }
 
-    /// Lets the log begin further back than it [reaches](Self::reach), so that a lane whose target
-    /// went back to `wanted` can be served from the slot; false where the slot was told to forget
-    /// that. The source's reader is told by [`LogError::Rewound`], the lanes by [`Next::Rewound`].
-    pub fn rewind(&self, wanted: &Position) -> bool {
-        let is_done = self.change(|state| state.rewind(wanted));
+    /// Lets the log begin further back than it [reaches](Self::reach), so that `lane`, whose target
+    /// went back to `wanted`, can be served from the slot; false where the slot was told to forget
+    /// that. Where another lane has its turn, the log does so later, when `lane` comes to read. The
+    /// source's reader is told by [`LogError::Rewound`], the lanes by [`Next::Rewound`].
+    pub fn rewind(&self, lane: LaneId, wanted: &Position) -> bool {
+        let is_done = self.change(|state| state.rewind_for(lane, wanted, Instant::now()));
         if is_done {
             self.arrived.notify_all();
             self.room.notify_one();
@@ -322,12 +291,18 @@ impl Log {
                 }
                 Read::Gone => return Err(LogError::Gone),
                 Read::GivenUp => return Err(LogError::GivenUp(state.quota.limit)),
-                Read::End { is_woken } => {
+                found @ (Read::End { is_woken } | Read::Later { is_woken }) => {
+                    let is_end = matches!(found, Read::End { .. });
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() || is_woken {
-                        return Ok(Next::Tail(state.tail.clone()));
+                        return Ok(match is_end {
+                            true => Next::Tail(state.tail.clone()),
+                            false => Next::Later,
+                        });
                     }
-                    let waited = self.arrived.wait_timeout(state, left);
+                    // Nobody says when a turn is over.
+                    let most = if is_end { left } else { left.min(LOOKS_EVERY) };
+                    let waited = self.arrived.wait_timeout(state, most);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
