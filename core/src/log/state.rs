@@ -11,17 +11,19 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Instant,
 };
 
 use tahr_plugin_api::{Lsn, Position, abi::Arena};
 
 use super::{
+    aside::{self, Aside},
     cursor::Cursor,
     disk::{Disk, Place},
     lanes::{Lane, holders},
     room::Quota,
-    segment::Held,
+    segment::{Held, Segment},
     store::LaneId,
     turns::Turns,
 };
@@ -34,6 +36,7 @@ pub(super) struct State {
     /// The position before the first of `entries`.
     pub(super) begin: Position,
     pub(super) disk: Disk,
+    pub(super) aside: Aside,
     pub(super) quota: Quota,
     pub(super) lanes: BTreeMap<LaneId, Lane>,
     pub(super) turns: Turns,
@@ -98,6 +101,7 @@ impl State {
             tail: begin.clone(),
             begin,
             disk,
+            aside: Aside::default(),
             quota,
             lanes: BTreeMap::new(),
             turns: Turns::default(),
@@ -109,6 +113,11 @@ impl State {
             appended: 0,
             is_stopped: false,
         }
+    }
+
+    /// What is to be removed from disk; dropped by whoever can spare the time.
+    pub(super) fn take_garbage(&mut self) -> (Vec<Arc<Segment>>, Vec<aside::Garbage>) {
+        (self.disk.take_garbage(), self.aside.take_garbage())
     }
 
     /// The number behind the last entry.

@@ -66,7 +66,7 @@ impl Log {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
-        let garbage = state.disk.take_garbage();
+        let garbage = state.take_garbage();
         drop(state);
         drop(garbage);
         result
@@ -166,7 +166,7 @@ impl Log {
         let told = decide(state.frontier());
         state.tell(told.unwrap_or_default());
         // Before the slot is told: the next start must not find segments that it can't go on from.
-        let garbage = state.disk.take_garbage();
+        let garbage = state.take_garbage();
         drop(state);
         drop(garbage);
         told
