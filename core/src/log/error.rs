@@ -8,7 +8,7 @@ pub enum LogError {
     /// The disk failed.
     #[error("log of the source: {0}")]
     Disk(#[from] io::Error),
-    /// The log was rewound: the source is to be read anew, from [`Log::begin`].
+    /// The log was rewound: the source is to be read anew, from [`Log::begin`](super::Log::begin).
     #[error("log of the source begins anew further back")]
     Rewound,
     /// The log has let go of what the lane needs, and so has the slot.
