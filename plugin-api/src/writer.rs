@@ -45,7 +45,8 @@ pub type Cancel = Box<dyn Fn() + Send + Sync>;
 /// [`reset`](Self::reset) and [`checkpoint`](Self::checkpoint), and on from what it says.
 pub trait Writer: Sized + Send + 'static {
     /// The table `options` of a target in the config. Its documentation comments are what
-    /// `tahr plugins describe` shows; `#[serde(deny_unknown_fields)]` finds misspelt keys.
+    /// `tahr plugins describe` shows; `#[serde(deny_unknown_fields)]` finds misspelt keys, and
+    /// the error names the one that is meant.
     type Options: DeserializeOwned + JsonSchema;
 
     /// The name that a config's `plugin =` uses.

@@ -155,6 +155,30 @@ async fn wrong_options_of_a_target_are_faults_of_the_config() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_option_of_any_plugin_is_named_with_the_one_that_is_meant() {
+    let database = database("CREATE TABLE a (id int PRIMARY KEY)").await;
+    for (plugin, given, meant) in [
+        ("jsonl", "foldre", "folder"),
+        ("mongodb", "databse", "database"),
+        ("mysql", "create_table", "create_tables"),
+        ("oracle", "pasword", "password"),
+        ("postgres", "creat_tables", "create_tables"),
+        ("redis", "ulr", "url"),
+        ("sqlite", "paht", "path"),
+    ] {
+        let target = format!("plugin = \"{plugin}\"\noptions = {{ {given} = \"x\" }}");
+        let engine = Engine::builder()
+            .config(config(database.url(), &target))
+            .build();
+        let checked = engine.tahr(&["check"]);
+        checked.assert_code(2);
+        let fault = format!("options of plugin \"{plugin}\": unknown field `{given}`");
+        let hint = format!("hint: did you mean \"{meant}\"?");
+        assert_names(&checked.stderr, &["target \"copy\"", &fault, &hint]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_logical_decoding_is_told_the_setting() {
     let server = Postgres::own(None, &[("wal_level", "replica")]);
     let database = server.database().await;

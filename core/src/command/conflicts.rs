@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use tahr_plugin_api::TableName;
+use tahr_plugin_api::{TableName, did_you_mean};
 
 use super::Output;
 use crate::{
     Error, Faults, cli,
-    config::{Config, did_you_mean, parse_table_name},
+    config::{Config, parse_table_name},
     control::{Answer, Request, ask},
     masters::chronicle::{Candidate, Columns, Entry, Question},
     reconcile::Quarrel,

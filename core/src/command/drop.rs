@@ -51,7 +51,7 @@ pub(super) fn drop(
     output: &mut Output,
 ) -> Result<(), Faults> {
     let plan = plan(config, options)?;
-    let lock = StateLock::take(&config.engine.state_dir)?;
+    let lock = StateLock::take_for(&config.engine.state_dir, "drop")?;
     confirm(&plan, options.yes, output)?;
     let registry = Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
     for error in registry.errors() {

@@ -57,7 +57,8 @@ fn change(
 /// Notes the wish for the next engine in `state_dir`, since none runs.
 fn note(state_dir: &Path, part: &Part, is_pause: bool) -> Result<Changed, Error> {
     // One that starts just now would not see it.
-    let _lock = StateLock::take(state_dir)?;
+    let command = if is_pause { "pause" } else { "resume" };
+    let _lock = StateLock::take_for(state_dir, command)?;
     let before = Pauses::load(state_dir)?;
     let mut after = before.clone();
     match is_pause {

@@ -98,7 +98,7 @@ fn discard(config: &Config, part: &Part, choice: Choice) -> Result<Vec<Settled>,
         Err(error) => return Err(error.into()),
     }
     // An engine that starts just now would go on from the file as it was.
-    let _lock = StateLock::take(state_dir)?;
+    let _lock = StateLock::take_for(state_dir, "rejected")?;
     Ok(Rejected::discard_in_files(config, part, &choice)?)
 }
 

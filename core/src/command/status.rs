@@ -100,6 +100,16 @@ fn log_lines(source: &SourceStatus) -> Vec<String> {
             size(log.limit)
         ));
     }
+    if log.aside_count > 0 {
+        lines.push(format!(
+            "  {} on disk are of no use any more, set aside for looking at: {}",
+            size(log.aside),
+            match log.aside_count {
+                1 => "1 file or folder".to_owned(),
+                count => format!("{count} files or folders"),
+            }
+        ));
+    }
     if let Some((fault, since)) = &log.fault {
         lines.push(format!("  {} ago: {fault}", age(*since)));
     }

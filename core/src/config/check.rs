@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use tahr_plugin_api::nearest;
+
 use super::{
-    document::{Section, nearest},
+    document::Section,
     model::{Config, Engine, OnLogLimit, Source, Target},
     node::Node,
     sync, toml_value,

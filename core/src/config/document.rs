@@ -6,6 +6,7 @@
 
 use std::{cell::RefCell, path::Path};
 
+use tahr_plugin_api::did_you_mean;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -212,26 +213,4 @@ impl<'d> Section<'d> {
             value: value.get_ref(),
         }
     }
-}
-
-/// The word of `known` that is most like `given`, if one is near enough to be meant.
-pub(super) fn nearest<'k>(
-    given: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
-    let given = given.to_lowercase();
-    known
-        .into_iter()
-        .map(|word| (strsim::normalized_damerau_levenshtein(&given, word), word))
-        .filter(|(likeness, _)| *likeness > 0.5)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, word)| word)
-}
-
-/// The hint `did you mean "…"?` with the [`nearest`] of `known`.
-pub(crate) fn did_you_mean<'k>(
-    given: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<String> {
-    nearest(given, known).map(|word| format!("did you mean {word:?}?"))
 }

@@ -1,9 +1,10 @@
 //! The keys of `[syncs.NAME]` that are for several sources, read into [`Masters`].
 
+use tahr_plugin_api::did_you_mean;
 use toml::de::DeValue;
 
 use super::{
-    document::{Section, did_you_mean},
+    document::Section,
     masters::{Conflict, Initial, Masters, Sequences},
     node::Node,
 };

@@ -31,7 +31,6 @@ mod tests;
 mod toml_value;
 
 pub(crate) use check::NAME_LIMIT;
-pub(crate) use document::did_you_mean;
 pub(crate) use expand::expand_environment;
 pub use load::default_plugin_dirs;
 pub use masters::{Conflict, Initial, Masters, Sequences};

@@ -5,10 +5,11 @@
 
 use std::{ops::Range, time::Duration};
 
+use tahr_plugin_api::did_you_mean;
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    document::{Document, Section, did_you_mean},
+    document::{Document, Section},
     duration, expand, size,
 };
 

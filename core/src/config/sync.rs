@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tahr_plugin_api::TableName;
+use tahr_plugin_api::{TableName, did_you_mean};
 
 use super::{
-    document::{Section, did_you_mean},
+    document::Section,
     masters::Conflict,
     masters_keys,
     model::{Existing, OnGap, OnRejected, Sync, TableRule},

@@ -3,11 +3,9 @@
 use std::{convert::Infallible, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use tahr_plugin_api::did_you_mean;
 
-use crate::{
-    Error,
-    config::{Config, did_you_mean},
-};
+use crate::{Error, config::Config};
 
 /// A sync, or the lane of a sync into one target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

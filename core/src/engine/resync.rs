@@ -6,17 +6,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::TableName;
+use tahr_plugin_api::{TableName, did_you_mean};
 
 use super::{
     Control, Part,
     plan::{LaneName, lanes_of},
 };
-use crate::{
-    Error,
-    config::{TablePattern, did_you_mean},
-    lane::State,
-};
+use crate::{Error, config::TablePattern, lane::State};
 
 /// What is to be copied anew, in one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

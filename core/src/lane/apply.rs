@@ -78,6 +78,15 @@ impl Worker {
                     self.finish(writer, feed, is_accepted)?;
                     return Ok(Flow::Stopped);
                 }
+                Fed::Later => {
+                    let at = feed.given().clone();
+                    if is_accepted && !feed.is_open() {
+                        if self.flush(writer, feed, &at, &mut given)? {
+                            return Ok(Flow::Again);
+                        }
+                        is_accepted = false;
+                    }
+                }
                 Fed::Tail(at) => {
                     if feed.is_open() {
                         continue;

@@ -24,13 +24,19 @@ impl Worker {
         )))
     }
 
-    /// Where the log has let go of what lies behind `position`, the slot may still hold it.
-    fn read_again_from(&self, position: &Position) {
+    /// Whether what lies behind `position` can still be read: where the log has let go of it, the slot may
+    /// hold it.
+    fn is_held(&self, position: &Position) -> bool {
         let log = &self.setup.log;
-        if *position < log.reach() && log.rewind(position) {
+        if *position >= log.reach() {
+            return true;
+        }
+        let is_held = log.rewind(self.setup.id, position);
+        if is_held {
             tracing::info!(lane = %self.setup.name(), %position,
                 "target went back; the source is read again from the slot");
         }
+        is_held
     }
 
     /// Where the lane goes on; and whether that is from scratch, so that all tables are copied
@@ -53,13 +59,14 @@ impl Worker {
         }
         // From here on the log keeps what the lane needs; whether it still had all of it is asked
         // afterwards.
+        let mut is_held = false;
         if let Some(position) = &held {
             self.setup.log.join(self.setup.id, position.clone());
-            self.read_again_from(position);
+            is_held = self.is_held(position);
         }
         let reach = self.setup.log.reach();
         let gap = match &held {
-            Some(position) if *position >= reach => {
+            Some(position) if is_held => {
                 self.note_stream(writer, found, position)?;
                 self.had_checkpoint = true;
                 self.reached = self.reached.take().max(held.clone());

@@ -34,6 +34,8 @@ pub(super) enum Fed {
     },
     /// Nothing for this lane lies before this position, which may be inside a transaction.
     Tail(Position),
+    /// What comes next has to be read again from the source first.
+    Later,
     Stopped,
 }
 
@@ -152,6 +154,7 @@ impl Feed {
         match next.map_err(|error| WriteError::transient(error.to_string()).hint(error.hint()))? {
             Next::Stopped => Ok(Some(Fed::Stopped)),
             Next::Tail(tail) => Ok(Some(Fed::Tail(tail))),
+            Next::Later => Ok(Some(Fed::Later)),
             // All that was handed over is skipped, so nothing comes twice; what is loaded goes first.
             Next::Rewound(cursor) if self.loaded.is_empty() => {
                 self.cursor = cursor;

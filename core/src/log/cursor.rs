@@ -38,6 +38,9 @@ pub enum Next {
     /// The log begins anew, further back than it reached, for the sake of this lane or of another.
     /// What the lane had read comes again from this cursor on; what it has dealt with it skips.
     Rewound(Cursor),
+    /// The log has let go of what comes next, and begins anew for this lane once that is no hardship
+    /// to another. It asks again.
+    Later,
     /// The lane or the engine is stopping.
     Stopped,
 }

@@ -66,7 +66,12 @@ impl Log {
     /// Writes the job that `choose` finds; whether it did.
     fn write(&self, choose: impl FnOnce(&mut State) -> Option<Job>) -> bool {
         let mut scribe = self.scribe.lock().unwrap_or_else(PoisonError::into_inner);
-        let job = choose(&mut self.lock());
+        let (job, garbage) = {
+            let mut state = self.lock();
+            (choose(&mut state), state.take_garbage())
+        };
+        // Before anything is written, so that there is room for it.
+        drop(garbage);
         let Some(job) = job else {
             return false;
         };
@@ -149,7 +154,14 @@ impl Log {
                 }
                 segment.path().to_owned()
             }
-            _ => segment.set_aside(),
+            _ => {
+                let path = segment.set_aside();
+                let mut state = self.lock();
+                state.aside.add(path.clone());
+                // It may be longer than what was used of it.
+                state.make_room(0);
+                path
+            }
         };
         let told = match is_cut {
             true => "the source is read again from the slot",

@@ -169,7 +169,7 @@ fn drain(log: &Log, lane: LaneId, mut cursor: Cursor, last: u64) -> Vec<u64> {
             }
             Next::Rewound(first) => cursor = first,
             Next::Tail(_) => return seen,
-            Next::Stopped => panic!("stopped"),
+            Next::Later | Next::Stopped => panic!("nothing holds it up"),
         }
     }
 }
@@ -227,7 +227,73 @@ fn at_its_limit_the_log_gives_up_the_lane_that_lags_most_if_it_shall() {
     log.release(|frontier| Some(frontier?.lsn));
     log.join(B, Position::default());
     assert!(log.has_given_up(B).is_none());
-    assert!(Position::default() < log.reach() && !log.rewind(&Position::default()));
+    assert!(Position::default() < log.reach() && !log.rewind(B, &Position::default()));
+}
+
+/// Sets aside `name` of `kib` KiB in `folder`.
+fn set_aside(folder: &Path, name: &str, kib: usize) {
+    let path = folder.join(name);
+    fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+    fs_err::write(&path, vec![0; kib << 10]).unwrap();
+    // The clock of files has steps.
+    std::thread::sleep(Duration::from_millis(15));
+}
+
+#[test]
+fn what_was_set_aside_counts_and_makes_way_for_what_lanes_need() {
+    let folder = tempfile::tempdir().unwrap();
+    set_aside(folder.path(), "aside-1/0000000001.segment", 400);
+    set_aside(folder.path(), "aside-2/0000000001.segment", 60);
+    set_aside(folder.path(), "0000000007.damaged", 40);
+    let limit = 256 << 10;
+    let log = limited(folder.path(), 4, limit, OnLogLimit::Hold);
+    let usage = log.usage();
+    assert_eq!(
+        (usage.aside, usage.aside_count),
+        (100 << 10, 2),
+        "{usage:?}"
+    );
+    assert!(!folder.path().join("aside-1").exists(), "more than fits");
+    let mut a = log.join(A, Position::default());
+    log.join(B, Position::default());
+    log.park(B);
+    let mut counts = Vec::new();
+    for n in 1..=400 {
+        lead(&log, &mut a, n..=n);
+        let usage = log.usage();
+        assert!(usage.disk + usage.aside <= limit, "{usage:?}");
+        assert_eq!(usage.fault.is_some(), usage.cut_off > 0);
+        if usage.cut_off > 0 {
+            assert_eq!(usage.aside, 0, "a lane needs the room");
+        }
+        counts.push(usage.aside_count);
+    }
+    assert_eq!(log.usage().cut_off, 1);
+    counts.dedup();
+    assert_eq!(counts, [2, 1, 0], "one after the other");
+    assert!(!folder.path().join("aside-2").exists());
+    assert!(!folder.path().join("0000000007.damaged").exists());
+}
+
+#[test]
+fn what_was_set_aside_makes_way_where_the_disk_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    set_aside(folder.path(), "aside-1/0000000001.segment", 60);
+    set_aside(folder.path(), "0000000007.damaged", 40);
+    let log = limited(folder.path(), 4, u64::MAX, OnLogLimit::Hold);
+    let mut a = log.join(A, Position::default());
+    log.join(B, Position::default());
+    log.park(B);
+    log.scribe.lock().unwrap().is_full = true;
+    lead(&log, &mut a, 1..=9);
+    let usage = log.usage();
+    assert_eq!(
+        (usage.aside, usage.aside_count, usage.cut_off),
+        (40 << 10, 1, 1)
+    );
+    log.keep(later());
+    assert!(!folder.path().join("aside-1").exists());
+    assert!(folder.path().join("0000000007.damaged").exists());
 }
 
 #[test]
@@ -254,7 +320,7 @@ fn a_disk_that_takes_nothing_is_the_matter_of_the_lane_that_lags() {
     fs_err::remove_file(&log_folder).unwrap();
     std::thread::sleep(Duration::from_millis(1100));
     let b = log.join(B, Position::default());
-    assert!(Position::default() < log.reach() && log.rewind(&Position::default()));
+    assert!(Position::default() < log.reach() && log.rewind(B, &Position::default()));
     assert_eq!(drain(&log, B, b, 4), [1, 2, 3, 4]);
     let mut a = log.join(A, end(50));
     for n in 5..=50 {

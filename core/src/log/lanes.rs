@@ -12,6 +12,10 @@ use super::{cursor::Cursor, store::LaneId};
 /// A lane that did not come for so long is held up by its target.
 pub(super) const STUCK_AFTER: Duration = Duration::from_millis(2500);
 
+/// A lane that makes the source wait, where the disk takes nothing, is cut off if it does not come
+/// for so long; one for which the log began anew has had its turn then.
+const AWAY_AFTER: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) stored: Position,
@@ -58,6 +62,11 @@ impl Lane {
     /// Whether it does not come, for whatever reason.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
         !self.is_reading() || now.saturating_duration_since(self.active) >= STUCK_AFTER
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_away(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.active) >= AWAY_AFTER
     }
 
     /// It needs nothing before this.

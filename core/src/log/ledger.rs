@@ -4,8 +4,8 @@
 //! stream.json        which stream the segments are of
 //! relations          relation versions that they refer to, one line of JSON with its checksum each
 //! 0000000001.segment see `record`
-//! *.damaged          a segment that could not be read; nobody uses it any more
-//! aside-N/, *.aside  a log of another stream; nobody uses it any more
+//! *.damaged          a segment that could not be read: see `aside`
+//! aside-N/, *.aside  a log of another stream
 //! ```
 
 use std::{
@@ -17,7 +17,7 @@ use fs_err::OpenOptions;
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Relation, failpoint};
 
-use super::recover::cut;
+use super::{aside, recover::cut};
 use crate::state_file::{self, sync_folder};
 
 /// Which stream a log is of.
@@ -164,10 +164,13 @@ impl Ledger {
     /// Moves all that is here into a folder in which nobody looks; returns that. Where the disk has no
     /// room for one, the files get other names.
     pub(super) fn set_aside(&self) -> io::Result<PathBuf> {
-        let mut aside = (1..).map(|number| self.folder.join(format!("aside-{number}")));
-        let Some(aside) = aside.find(|path| !path.exists()) else {
-            return Err(io::Error::other("no folder is left for it"));
-        };
+        let mut last = 0;
+        for entry in fs_err::read_dir(&self.folder)? {
+            last = last.max(aside::number(&entry?.path()).unwrap_or(0));
+        }
+        let aside = self
+            .folder
+            .join(format!("aside-{}", last.saturating_add(1)));
         let aside = match fs_err::create_dir(&aside) {
             Ok(()) => Some(aside),
             Err(error) if error.kind() == io::ErrorKind::StorageFull => None,

@@ -22,7 +22,8 @@
 //! - Where the disk has no room (`room`), memory lets go of what the lanes that lag lack: they are *cut
 //!   off*, the slot is told no more than the disk has, and once such a lane has read that the log is
 //!   rewound. Or it is given up, if the source's `on_log_limit` says so.
-//! - A segment that can't be read is set aside. The log is rewound to where it began; if the slot has let
+//! - Lanes that have the log rewound take turns (`turns`): each gets on before the next one's rewind.
+//! - A segment that can't be read is set aside (`aside`), for a person to look at. The log is rewound to where it began; if the slot has let
 //!   go of that, the lanes that need it have a gap. No lane ever passes over something.
 //! - What lanes have stored stays on disk for the source's `redo`, as the slot keeps what it is not told
 //!   so long: a target that loses its last moments finds them again.
@@ -41,6 +42,7 @@
 //! lanes call the rest from their own threads. A lane that is slow never makes another wait for
 //! longer than it takes to look something up: files are read and written outside of the lock.
 
+mod aside;
 mod cursor;
 mod disk;
 mod error;
@@ -69,6 +71,7 @@ mod state;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod usage;
 #[cfg(test)]
 mod waiting;

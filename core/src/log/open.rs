@@ -10,6 +10,7 @@ use tahr_plugin_api::{Lsn, Position};
 use tokio::sync::Notify;
 
 use super::{
+    aside::Aside,
     disk::Disk,
     error::LogError,
     ledger::{Ledger, LogId},
@@ -59,6 +60,11 @@ impl Log {
             end: setup.end,
         };
         let found = recover(&ledger, &setup.relations, source)?;
+        let aside = Aside::find(setup.folder)?;
+        if aside.count() > 0 {
+            tracing::info!(folder = %setup.folder.display(), bytes = aside.bytes(),
+                "the log's folder has files that were set aside, which are of no use any more");
+        }
         let most = SEGMENT_BYTES.min((setup.limit / 8).max(64 << 10));
         let mut scribe = Scribe::new(ledger, setup.relations, found.noted, found.made, most);
         if let Some(last) = found.segments.back() {
@@ -67,7 +73,10 @@ impl Log {
         let budget = usize::try_from(setup.budget).unwrap_or(usize::MAX);
         let start = Position::at(setup.confirmed);
         let quota = Quota::new(setup.limit, setup.on_limit, setup.redo);
-        let state = State::new(budget, start, Disk::found(found.segments), quota);
+        let mut state = State::new(budget, start, Disk::found(found.segments), quota);
+        state.aside = aside;
+        state.make_room(0);
+        drop(state.take_garbage());
         Ok(Self {
             state: Mutex::new(state),
             scribe: Mutex::new(scribe),

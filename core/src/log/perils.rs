@@ -208,8 +208,8 @@ impl World {
                 lane.take_back();
                 let stored = lane.position();
                 log.join(lane.id, stored.clone());
-                let reaches = stored >= log.reach() || log.rewind(&stored);
-                if reaches && stored >= log.reach() {
+                let reaches = stored >= log.reach() || log.rewind(lane.id, &stored);
+                if reaches {
                     lane.phase = Phase::Placed;
                 } else {
                     self.gap(index);
@@ -223,6 +223,7 @@ impl World {
                 }
                 Ok(Next::Tail(tail)) => lane.reaches(tail, &self.all),
                 Ok(Next::Rewound(first)) => lane.phase = Phase::Reads(first),
+                Ok(Next::Later) => {}
                 Ok(Next::Stopped) => panic!("nobody stopped it"),
                 Err(LogError::GivenUp(_)) => {
                     self.counts.given_up += 1;
@@ -416,13 +417,10 @@ fn live(seed: u64, counts: &mut Counts) {
         world.step();
         world.happen(200);
         let usage = world.log.usage();
-        assert!(usage.disk <= world.limit, "{usage:?}");
+        let on_disk = usage.disk + usage.aside;
+        assert!(on_disk <= world.limit, "{usage:?}");
     }
     world.fill_disk(false);
-    // Two lanes that lag in transactions larger than memory may have the log begin anew for ever, one
-    // for the other, while the disk takes nothing for either.
-    world.limit = u64::MAX;
-    world.log.lock().quota.limit = u64::MAX;
     let mut steps = 0;
     while !world.is_done() {
         world.step();
@@ -449,7 +447,10 @@ fn no_lane_passes_over_anything_whatever_happens() {
     {
         return live(seed, &mut counts);
     }
-    for seed in 0..150 {
+    // More of them find more.
+    let seeds = std::env::var("TAHR_SEEDS").ok();
+    let seeds = seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(150);
+    for seed in 0..seeds {
         live(seed, &mut counts);
     }
     let Counts {

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tahr_plugin_api::Position;
+use tahr_plugin_api::{Position, abi::Arena};
 
 use super::{
     Cursor, LaneId, Log, LogError, Next,
     lagging::{lead, limited},
-    tests::{A, B, append, end, files, log, read, whole},
+    tests::{A, B, append, end, files, log, piece, read, whole},
 };
 use crate::config::OnLogLimit;
 
@@ -35,7 +35,7 @@ fn next(log: &Log, lane: LaneId, cursor: &mut Cursor) -> Result<Option<u64>, Log
         match log.next(lane, *cursor, Duration::ZERO)? {
             Next::Rewound(first) => *cursor = first,
             Next::Tail(_) => return Ok(None),
-            Next::Stopped => panic!("stopped"),
+            Next::Later | Next::Stopped => panic!("nothing holds it up"),
             Next::Arena(arena) => {
                 *cursor = cursor.next();
                 return Ok(Some(arena.transactions()[0].commit_lsn / 100));
@@ -204,4 +204,74 @@ fn a_file_that_is_in_the_way_is_passed() {
     lead(&log, &mut a, 1..=20);
     assert!(log.usage().disk > 0 && log.usage().fault.is_none());
     assert_eq!(files(folder.path()), 2);
+}
+
+/// Lets `lane` read on through the transaction that ends with `last`, which it stores then: far in a
+/// round where that is on disk, little where it comes from the source. Whether it is through.
+fn goes_on(log: &Log, lane: LaneId, cursor: &mut Cursor, last: &Position) -> bool {
+    for _ in 0..20 {
+        let is_in_memory = log.lock().first <= cursor.number;
+        match log.next(lane, *cursor, Duration::ZERO).unwrap() {
+            Next::Rewound(first) => *cursor = first,
+            Next::Tail(_) | Next::Later => return false,
+            Next::Stopped => panic!("stopped"),
+            Next::Arena(arena) => {
+                *cursor = cursor.next();
+                if arena.position_after(arena.transactions().len() - 1) == *last {
+                    log.stored(lane, last.clone());
+                    return true;
+                }
+                if is_in_memory {
+                    return false;
+                }
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn lanes_in_transactions_larger_than_memory_get_through_one_after_the_other_where_the_disk_is_full()
+{
+    let folder = tempfile::tempdir().unwrap();
+    let log = limited(folder.path(), 4, 256 << 10, OnLogLimit::Hold);
+    let mut a = log.join(A, Position::default());
+    for lane in [B, C] {
+        log.join(lane, Position::default());
+        log.park(lane);
+    }
+    let pieces: Vec<Arena> = (0..400).map(|n| piece(1, n, n + 1, n == 399)).collect();
+    for (n, piece) in (0..).zip(&pieces) {
+        assert!(append(&log, piece.clone()));
+        assert_eq!(read(&log, A, &mut a), Some((1, n)));
+    }
+    log.stored(A, end(1));
+    lead(&log, &mut a, 2..=9);
+    let usage = log.usage();
+    assert!(usage.cut_off == 2 && usage.disk > 100 << 10, "{usage:?}");
+    // The disk ends inside the transaction. Both come back, one a while after the other.
+    let mut lanes = vec![(B, log.join(B, Position::default()))];
+    let (mut sent, mut rewinds) = (pieces.len(), 0);
+    for round in 0.. {
+        assert!(round < 2000, "they send each other back: {rewinds} rewinds");
+        if round == 20 {
+            lanes.push((C, log.join(C, Position::default())));
+        }
+        lanes.retain_mut(|(lane, cursor)| !goes_on(&log, *lane, cursor, &end(1)));
+        if round > 20 && lanes.is_empty() {
+            break;
+        }
+        if log.is_rewound() {
+            rewinds += 1;
+            let begin = log.begin();
+            sent = pieces.partition_point(|piece| piece.position_after(0) <= begin);
+        }
+        if let Some(piece) = pieces.get(sent)
+            && append(&log, piece.clone())
+        {
+            sent += 1;
+        }
+        while read(&log, A, &mut a).is_some() {}
+    }
+    assert_eq!(rewinds, 2, "once for each");
 }

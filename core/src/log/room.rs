@@ -17,15 +17,15 @@ use crate::config::OnLogLimit;
 
 /// A lane lags once it needs what another has stored for so long.
 const LAGS_AFTER: Duration = Duration::from_secs(1);
-/// A lane that makes the source wait, where the disk takes nothing, is cut off if it does not come
-/// for so long.
-const CUT_OFF_AFTER: Duration = Duration::from_secs(5);
 /// The position of a lane that is stuck moves on after so much of the source's log.
 const BARE_EVERY: u64 = 1 << 20;
 /// Bytes of arenas that are written at once.
 const JOB_BYTES: usize = 4 << 20;
 /// How long a disk that refused is left alone.
 const DISK_RESTS: Duration = Duration::from_secs(1);
+
+/// More than how far the source was read takes on disk.
+const BARE_BYTES: u64 = 64;
 
 /// How often a refusal is told.
 const SAID_EVERY: Duration = Duration::from_secs(60);
@@ -161,8 +161,7 @@ impl State {
         };
         let is_behind = |lane: &Lane| {
             let lags = lane.read.epoch == epoch && lane.read.number < first;
-            let idle = now.saturating_duration_since(lane.active);
-            lane.is_cut_off || lags || !lane.is_reading() || idle >= CUT_OFF_AFTER
+            lane.is_cut_off || lags || !lane.is_reading() || lane.is_away(now)
         };
         if !holders(&self.lanes).all(|lane| is_beyond(lane) || is_behind(lane)) {
             return false;
@@ -231,6 +230,14 @@ impl State {
             .map_or_else(|| self.begin.clone(), |(_, end)| end.clone())
     }
 
+    /// Whether there is room for `bytes` more on disk; what was set aside makes way for it.
+    pub(super) fn make_room(&mut self, bytes: u64) -> bool {
+        let most = self.quota.limit.saturating_sub(self.disk.bytes());
+        let left = most.checked_sub(bytes);
+        self.aside.shrink_to(left.unwrap_or(most));
+        left.is_some()
+    }
+
     fn job(&mut self, is_due: impl Fn(u64, &Entry) -> bool, now: Instant) -> Option<Job> {
         loop {
             let number = self.next_on_disk();
@@ -251,8 +258,7 @@ impl State {
             if entries.is_empty() {
                 return None;
             }
-            let most = self.quota.limit.saturating_sub(self.disk.bytes());
-            if bytes as u64 <= most {
+            if self.make_room(bytes as u64) {
                 return Some(Job {
                     epoch: self.epoch,
                     number,
@@ -276,18 +282,15 @@ impl State {
     }
 
     /// How far the source was read, where a lane is stuck and nothing else is to be written.
-    fn bare(&self, now: Instant) -> Option<Job> {
+    fn bare(&mut self, now: Instant) -> Option<Job> {
         let end = self.end_on_disk();
         let behind = |position: &Position| self.tail.lsn.bytes_since(position.lsn) >= BARE_EVERY;
         let is_stuck = |lane: &Lane| {
             let is_served = lane.stored >= *self.reach() && !lane.is_cut_off;
             lane.is_stuck(now) && is_served && behind(self.disk.covers(&lane.stored))
         };
-        let is_due = !self.tail.is_inside()
-            && behind(&end)
-            && self.disk.bytes() < self.quota.limit
-            && holders(&self.lanes).any(is_stuck);
-        is_due.then(|| Job {
+        let is_due = !self.tail.is_inside() && behind(&end) && holders(&self.lanes).any(is_stuck);
+        (is_due && self.make_room(BARE_BYTES)).then(|| Job {
             epoch: self.epoch,
             number: self.next_on_disk(),
             begin: end,
@@ -344,6 +347,9 @@ impl State {
                 self.quota.rests_until = None;
             }
             Err(error) => {
+                if error.kind() == io::ErrorKind::StorageFull {
+                    self.aside.let_go_of_oldest();
+                }
                 let why = format!("log of the source can't be written to disk: {error}");
                 self.quota.refuse(&why, now);
             }

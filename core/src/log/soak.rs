@@ -146,7 +146,10 @@ impl Lane {
                 self.at = self.stored.clone();
                 cursor = self.log.join(self.id, self.stored.clone());
                 let is_there = self.log.reach() <= self.stored;
-                assert!(is_there || self.log.rewind(&self.stored), "it was let go");
+                assert!(
+                    is_there || self.log.rewind(self.id, &self.stored),
+                    "it was let go"
+                );
             }
             match self
                 .log
@@ -159,6 +162,7 @@ impl Lane {
                 }
                 Next::Tail(_) => self.store(),
                 Next::Rewound(first) => cursor = first,
+                Next::Later => {}
                 Next::Stopped => panic!("nobody stopped it"),
             }
             if self.random.below(8) < self.slowness {

@@ -11,18 +11,21 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Instant,
 };
 
 use tahr_plugin_api::{Lsn, Position, abi::Arena};
 
 use super::{
+    aside::{self, Aside},
     cursor::Cursor,
     disk::{Disk, Place},
     lanes::{Lane, holders},
     room::Quota,
-    segment::Held,
+    segment::{Held, Segment},
     store::LaneId,
+    turns::Turns,
 };
 
 #[derive(Debug)]
@@ -33,8 +36,10 @@ pub(super) struct State {
     /// The position before the first of `entries`.
     pub(super) begin: Position,
     pub(super) disk: Disk,
+    pub(super) aside: Aside,
     pub(super) quota: Quota,
     pub(super) lanes: BTreeMap<LaneId, Lane>,
+    pub(super) turns: Turns,
     /// What the slot was told that it may forget: the log can go back no further.
     pub(super) told: Lsn,
     /// How often it was rewound.
@@ -72,6 +77,10 @@ pub(super) enum Read {
     /// Nothing is kept for the lane any more.
     GivenUp,
     Rewound(Cursor),
+    /// The log begins anew for it once another lane's turn is over.
+    Later {
+        is_woken: bool,
+    },
     End {
         is_woken: bool,
     },
@@ -92,8 +101,10 @@ impl State {
             tail: begin.clone(),
             begin,
             disk,
+            aside: Aside::default(),
             quota,
             lanes: BTreeMap::new(),
+            turns: Turns::default(),
             told,
             epoch: 0,
             is_outdated: false,
@@ -102,6 +113,11 @@ impl State {
             appended: 0,
             is_stopped: false,
         }
+    }
+
+    /// What is to be removed from disk; dropped by whoever can spare the time.
+    pub(super) fn take_garbage(&mut self) -> (Vec<Arc<Segment>>, Vec<aside::Garbage>) {
+        (self.disk.take_garbage(), self.aside.take_garbage())
     }
 
     /// The number behind the last entry.
@@ -131,7 +147,7 @@ impl State {
     }
 
     /// Where a lane reads that stands at `position`; none where the log doesn't reach that.
-    fn cursor_at(&self, position: &Position) -> Option<Cursor> {
+    pub(super) fn cursor_at(&self, position: &Position) -> Option<Cursor> {
         if position < self.reach() {
             return None;
         }
@@ -276,60 +292,36 @@ impl State {
         }
         lane.active = now;
         let is_woken = std::mem::take(&mut lane.is_woken);
-        if cursor.epoch != self.epoch {
-            return Some(self.reposition(id));
-        }
+        let found = match cursor.epoch == self.epoch {
+            true => self.found_at(id, cursor, now),
+            false => self.reposition(id, now),
+        };
+        Some(match found {
+            Read::End { .. } => Read::End { is_woken },
+            Read::Later { .. } => Read::Later { is_woken },
+            found => found,
+        })
+    }
+
+    fn found_at(&mut self, id: LaneId, cursor: Cursor, now: Instant) -> Read {
         let number = cursor.number;
         if number >= self.first {
+            self.turns.settled(id);
             let Some(entry) = self.entry(number) else {
-                return Some(Read::End { is_woken });
+                return Read::End { is_woken: false };
             };
             let arena = entry.arena.clone();
             self.has_read(id, cursor);
-            return Some(Read::Memory(arena));
+            return Read::Memory(arena);
         }
         if let Some(place) = self.disk.place(number) {
+            self.turns.settled(id);
             if let Some(lane) = self.lanes.get_mut(&id) {
                 lane.is_on_disk = true;
             }
-            return Some(Read::Disk(place));
+            return Read::Disk(place);
         }
-        // Memory had to let go of it; the slot didn't.
-        let stored = self.lanes.get(&id)?.stored.clone();
-        if self.disk.end().is_some_and(|(next, _)| next == number) {
-            if self.rewind_to_disk() {
-                return Some(self.reposition(id));
-            }
-            // Nobody needs what is on disk, or told would not lie behind it.
-            self.disk.clear();
-        }
-        if self.rewind(&stored) {
-            return Some(self.reposition(id));
-        }
-        Some(Read::Gone)
-    }
-
-    /// Where `id` goes on after a rewind.
-    fn reposition(&mut self, id: LaneId) -> Read {
-        let Some(lane) = self.lanes.get(&id) else {
-            return Read::Gone;
-        };
-        // What it reads is on disk, and still there.
-        if lane.read.epoch == self.epoch {
-            return Read::Rewound(lane.read);
-        }
-        let stored = lane.stored.clone();
-        let mut cursor = self.cursor_at(&stored);
-        if cursor.is_none() && self.rewind(&stored) {
-            cursor = self.cursor_at(&stored);
-        }
-        let Some(cursor) = cursor else {
-            return Read::Gone;
-        };
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            lane.read = cursor;
-        }
-        Read::Rewound(cursor)
+        self.regain(id, number, now)
     }
 
     pub(super) fn push(&mut self, arena: Arena, now: Instant) {

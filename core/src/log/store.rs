@@ -25,6 +25,9 @@ use super::{
 /// Longer than anyone waits; keeps the clock's arithmetic in range.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How often a lane that waits for its turn looks whether that has come.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
+
 /// Names a lane within its source's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub usize);
@@ -63,7 +66,7 @@ impl Log {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let result = change(&mut state);
-        let garbage = state.disk.take_garbage();
+        let garbage = state.take_garbage();
         drop(state);
         drop(garbage);
         result
@@ -137,11 +140,12 @@ impl Log {
         self.change(State::start)
     }
 
-    /// Lets the log begin further back than it [reaches](Self::reach), so that a lane whose target
-    /// went back to `wanted` can be served from the slot; false where the slot was told to forget
-    /// that. The source's reader is told by [`LogError::Rewound`], the lanes by [`Next::Rewound`].
-    pub fn rewind(&self, wanted: &Position) -> bool {
-        let is_done = self.change(|state| state.rewind(wanted));
+    /// Lets the log begin further back than it [reaches](Self::reach), so that `lane`, whose target
+    /// went back to `wanted`, can be served from the slot; false where the slot was told to forget
+    /// that. Where another lane has its turn, the log does so later, when `lane` comes to read. The
+    /// source's reader is told by [`LogError::Rewound`], the lanes by [`Next::Rewound`].
+    pub fn rewind(&self, lane: LaneId, wanted: &Position) -> bool {
+        let is_done = self.change(|state| state.rewind_for(lane, wanted, Instant::now()));
         if is_done {
             self.arrived.notify_all();
             self.room.notify_one();
@@ -162,7 +166,7 @@ impl Log {
         let told = decide(state.frontier());
         state.tell(told.unwrap_or_default());
         // Before the slot is told: the next start must not find segments that it can't go on from.
-        let garbage = state.disk.take_garbage();
+        let garbage = state.take_garbage();
         drop(state);
         drop(garbage);
         told
@@ -287,12 +291,18 @@ impl Log {
                 }
                 Read::Gone => return Err(LogError::Gone),
                 Read::GivenUp => return Err(LogError::GivenUp(state.quota.limit)),
-                Read::End { is_woken } => {
+                found @ (Read::End { is_woken } | Read::Later { is_woken }) => {
+                    let is_end = matches!(found, Read::End { .. });
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() || is_woken {
-                        return Ok(Next::Tail(state.tail.clone()));
+                        return Ok(match is_end {
+                            true => Next::Tail(state.tail.clone()),
+                            false => Next::Later,
+                        });
                     }
-                    let waited = self.arrived.wait_timeout(state, left);
+                    // Nobody says when a turn is over.
+                    let most = if is_end { left } else { left.min(LOOKS_EVERY) };
+                    let waited = self.arrived.wait_timeout(state, most);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }

@@ -16,7 +16,7 @@ pub(super) const B: LaneId = LaneId(1);
 const NOW: Duration = Duration::ZERO;
 
 /// Row messages `from..to` of transaction `n`, which commits from `100 n` to `100 n + 50`.
-fn piece(n: u64, from: u64, to: u64, is_end: bool) -> Arena {
+pub(super) fn piece(n: u64, from: u64, to: u64, is_end: bool) -> Arena {
     let mut builder = ArenaBuilder::default();
     builder.begin(n * 100, 0, 0, (from > 0).then_some(from));
     for ordinal in from..to {
@@ -75,7 +75,7 @@ pub(super) fn read(log: &Log, lane: LaneId, cursor: &mut Cursor) -> Option<(u64,
                 arena.changes()[0].ordinal,
             ))
         }
-        Next::Tail(_) => None,
+        Next::Tail(_) | Next::Later => None,
         Next::Rewound(first) => {
             *cursor = first;
             read(log, lane, cursor)
@@ -350,10 +350,10 @@ fn a_rewound_log_begins_where_the_slot_does_and_every_lane_reads_what_it_lacks()
     );
     // A's target went back: too far, and then not too far.
     log.join(A, end(2));
-    assert!(!log.rewind(&end(2)), "the slot has forgotten it");
+    assert!(!log.rewind(A, &end(2)), "the slot has forgotten it");
     assert_eq!(log.reach(), end(9));
     a = log.join(A, end(5));
-    assert!(log.rewind(&end(5)));
+    assert!(log.rewind(A, &end(5)));
     assert_eq!((log.reach(), log.tail()), (end(3), end(3)));
     // What the reader has in hand is from before.
     assert!(matches!(
@@ -382,7 +382,7 @@ fn a_source_that_waits_for_room_learns_of_a_rewind() {
     assert!(append(&log, whole(1)));
     let mut pending = pin!(log.append(whole(2)));
     assert!(pending.as_mut().now_or_never().is_none());
-    assert!(log.rewind(&Position::default()));
+    assert!(log.rewind(A, &Position::default()));
     assert!(matches!(
         pending.as_mut().now_or_never(),
         Some(Err(LogError::Rewound))

@@ -13,7 +13,13 @@ pub struct LogUsage {
     pub memory: u64,
     /// Bytes of segment files.
     pub disk: u64,
-    /// How many bytes of them there may be.
+    /// Bytes of what was set aside, which nobody needs any more.
+    #[serde(default)]
+    pub aside: u64,
+    /// How many files and folders that is.
+    #[serde(default)]
+    pub aside_count: u64,
+    /// How many bytes of all of these files there may be.
     pub limit: u64,
     /// Lanes whose changes the source's WAL has to keep, since the log could not.
     pub cut_off: u32,
@@ -28,6 +34,8 @@ impl State {
         LogUsage {
             memory: self.memory as u64,
             disk: self.disk.bytes(),
+            aside: self.aside.bytes(),
+            aside_count: self.aside.count() as u64,
             limit: self.quota.limit,
             cut_off: u32::try_from(cut_off).unwrap_or(u32::MAX),
             fault: self.quota.fault.clone().filter(|_| is_faulty),

@@ -20,6 +20,7 @@ use crate::{
     Batch, Cancel, Description, Host, LoadMode, Lsn, Part, Position, Relation, Role, Segment,
     WriteError, Writer, Written,
     batch::Route,
+    options,
     read_back::{DIGESTS, Question, READ_BACK, ROWS, ReadBack, pack_digests},
 };
 
@@ -35,12 +36,7 @@ pub(super) extern "C" fn open<W: Writer>(
     host: RawHost_TO<'static, RBox<()>>,
 ) -> RawResult<RawOpened> {
     guard(move || {
-        let options: W::Options = serde_json::from_str(&options).map_err(|error| {
-            WriteError::options(format!("options of plugin {:?}: {error}", W::NAME)).hint(format!(
-                "`tahr plugins describe {}` lists its options",
-                W::NAME
-            ))
-        })?;
+        let options = options::read::<W>(&options)?;
         let role = Role::from_number(role)
             .ok_or_else(|| WriteError::fatal(format!("unknown role {role} of a writer")))?;
         let host = Host::new(LentHost(host));

@@ -35,7 +35,7 @@ impl Folder {
             return Err(Error::usage(message).hint("tahr demo --dir ANOTHER-FOLDER"));
         }
         // Another demo that runs there is not to lose its files.
-        drop(StateLock::take(&path.join("tahr-state"))?);
+        drop(StateLock::take_for(&path.join("tahr-state"), "demo")?);
         let servers = std::env::temp_dir().join(format!("tahr-demo-{}", std::process::id()));
         // Others may pass through, since servers may run as another user.
         std::fs::DirBuilder::new()

@@ -100,6 +100,7 @@ impl Reader {
             match next {
                 Ok(Next::Stopped) => return Err(Over::Stopped),
                 Ok(Next::Rewound(first)) => self.cursor = first,
+                Ok(Next::Later) => {}
                 Ok(Next::Tail(tail)) => {
                     let is_between = !tail.is_inside() && !self.gatherer.is_open();
                     if is_between && tail > self.at {
@@ -207,7 +208,7 @@ impl Reader {
 fn join(setup: &Setup) -> (Cursor, Option<End>) {
     let (log, cut) = (&setup.log, Position::at(setup.cut));
     let cursor = log.join(setup.lane, cut.clone());
-    let is_gap = cut < log.reach() && !log.rewind(&cut);
+    let is_gap = cut < log.reach() && !log.rewind(setup.lane, &cut);
     let gap = is_gap.then(|| {
         End::Gap(format!(
             "its changes are needed from {cut} on, and its log begins at {}: what lies between is \

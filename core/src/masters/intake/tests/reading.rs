@@ -120,7 +120,7 @@ fn a_log_that_begins_anew_in_the_middle_of_a_transaction_costs_and_repeats_nothi
     member.append(piece(1, version, 0, 1, true));
     member.append(piece(2, version, 0, 4, false));
     assert_eq!(run.transactions(), [(end(1), 1)]);
-    assert!(member.log.rewind(&Position::default()));
+    assert!(member.log.rewind(LaneId(3), &Position::default()));
     member.log.begin();
     member.append(piece(1, version, 0, 1, true));
     member.append(piece(2, version, 0, 3, false));
