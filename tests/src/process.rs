@@ -83,6 +83,17 @@ impl ProcessId {
         kib.unwrap_or(0) << 10
     }
 
+    /// How long processors were busy with it so far; nothing if it is gone.
+    pub fn busy(self) -> Duration {
+        /// Linux counts in these, whatever its own clock does.
+        const TICK: Duration = Duration::from_millis(10);
+        let ticks = fields(self.pid).map_or(0, |fields| {
+            let of = |place: usize| fields.get(place).and_then(|text| text.parse().ok());
+            of(11).unwrap_or(0) + of(12).unwrap_or(0)
+        });
+        TICK * ticks
+    }
+
     /// Sends a signal, to this very process or to none.
     pub fn signal(self, signal: Signal) {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
@@ -116,13 +127,19 @@ impl ProcessId {
     }
 }
 
-/// State and start time: the third and the twenty-second field.
-fn stat(pid: u32) -> Option<(char, u64)> {
+/// What `/proc/PID/stat` has, from the third field on.
+fn fields(pid: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name, in parentheses and free to contain anything.
-    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let started = fields.nth(18)?.parse().ok()?;
+    let fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    Some(fields.map(str::to_owned).collect())
+}
+
+/// State and start time.
+fn stat(pid: u32) -> Option<(char, u64)> {
+    let fields = fields(pid)?;
+    let state = fields.first()?.chars().next()?;
+    let started = fields.get(19)?.parse().ok()?;
     Some((state, started))
 }
 
