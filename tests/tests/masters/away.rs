@@ -137,37 +137,6 @@ async fn a_locked_row_keeps_back_only_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_table_keeps_nobody_busy_however_much_else_is_written_there() {
-    let mut masters = Masters::new(2, PLAIN).await;
-    masters.start("").await;
-    let idle = masters[1].connect().await;
-    idle.batch_execute("BEGIN; LOCK TABLE t IN EXCLUSIVE MODE")
-        .await
-        .expect("lock the table");
-    masters[0].execute("UPDATE t SET v = 'a'").await;
-    // More than a cut is left behind for, in a table that is nothing to the sync.
-    masters[1]
-        .execute(
-            "CREATE SCHEMA other; CREATE TABLE other.noise (v text);
-             INSERT INTO other.noise SELECT repeat(md5(g::text), 60) FROM generate_series(1, 12000) g",
-        )
-        .await;
-    let behind = std::time::Duration::from_secs(1);
-    tokio::time::sleep(behind).await;
-    let engine = masters.running().process();
-    let before = engine.busy();
-    tokio::time::sleep(2 * behind).await;
-    let busy = engine.busy() - before;
-    assert!(busy < behind / 2, "{busy:?}");
-    assert_eq!(masters[1].value("SELECT min(v) FROM t").await, "first");
-    idle.batch_execute("COMMIT").await.expect("unlock it");
-    masters
-        .everywhere("SELECT count(*) FROM t WHERE v = 'a'", "10")
-        .await;
-    masters.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_was_open_when_another_was_made_meets_it() {
     let mut masters = Masters::new(3, PLAIN).await;
     masters.start("").await;

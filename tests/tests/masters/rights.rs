@@ -99,8 +99,8 @@ async fn what_a_trigger_alters_is_left_where_it_is() {
     masters.stop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_trigger_alters_parks_its_source_and_the_trigger_is_named() {
+/// The second one is parked, since a trigger has altered what was applied.
+async fn parked() -> Masters {
     let mut masters = with_a_trigger().await;
     masters.start("").await;
     masters[0]
@@ -108,7 +108,7 @@ async fn what_a_trigger_alters_parks_its_source_and_the_trigger_is_named() {
         .await;
     eventually(
         Duration::from_secs(20),
-        "the source is parked",
+        "the source is parked, and the trigger named",
         async || {
             let status = masters.status("s")?.to_string();
             let is_told = status.contains("parked") && status.contains("stamps");
@@ -116,6 +116,31 @@ async fn what_a_trigger_alters_parks_its_source_and_the_trigger_is_named() {
         },
     )
     .await;
+    masters
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_trigger_alters_parks_its_source_and_the_trigger_is_named() {
+    parked().await.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_source_keeps_nobody_busy_however_much_else_is_written_there() {
+    let mut masters = parked().await;
+    // More than a cut is left behind for, in a table that is nothing to the sync.
+    masters[1]
+        .execute(
+            "CREATE SCHEMA other; CREATE TABLE other.noise (v text);
+             INSERT INTO other.noise SELECT repeat(md5(g::text), 60) FROM generate_series(1, 12000) g",
+        )
+        .await;
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(second).await;
+    let engine = masters.running().process();
+    let before = engine.busy();
+    tokio::time::sleep(2 * second).await;
+    let busy = engine.busy() - before;
+    assert!(busy < second / 2, "{busy:?} of two seconds");
     masters.stop();
 }
 
