@@ -140,6 +140,48 @@ async fn after_a_crash_finished_tables_stay_and_the_others_begin_again() {
     running.terminate().assert_success();
 }
 
+/// What a table looked like is known however the copy of those behind it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_finished_before_a_crash_is_copied_again_once_a_column_brings_values() {
+    let source = Postgres::shared().database().await;
+    source
+        .execute(
+            "CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE y (id int PRIMARY KEY, v text);
+             INSERT INTO b SELECT g, 'v' || g FROM generate_series(1, 300) g;
+             INSERT INTO y VALUES (1, 'v')",
+        )
+        .await;
+    // An open transaction would hold up a snapshot of a source on the same server.
+    let other = Postgres::own(None, &[]);
+    let site = Site::new(&other, &source, ALL).await;
+    let (running, lock) = stop_at(&site, "y").await;
+    let is_done = "SELECT count(*) FROM tahr_checkpoint
+                   WHERE \"table\" = 'public.b' AND \"position\" <> '0/0'";
+    eventually(PATIENCE, "the first table is copied", async || {
+        let done = site.postgres.value(is_done).await;
+        (done == "1").then_some(()).ok_or(done)
+    })
+    .await;
+    running.kill9();
+    lock.batch_execute("ROLLBACK")
+        .await
+        .expect("release the lock");
+    let running = site.start().await;
+    source
+        .execute("ALTER TABLE b ADD COLUMN more int DEFAULT 7; UPDATE b SET v = 'new' WHERE id = 5")
+        .await;
+    eventually(PATIENCE, "the target has the column's values", async || {
+        let filled = "SELECT count(*) FROM b WHERE more = 7";
+        let filled = site.postgres.try_query(filled).await?;
+        (filled[0][0].as_deref() == Some("300"))
+            .then_some(())
+            .ok_or(format!("{filled:?}"))
+    })
+    .await;
+    site.settle(&running, &source).await;
+    running.terminate().assert_success();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_breaks_off_in_the_middle_of_a_table_is_asked_for_it_again() {
     let mut server = Postgres::own(None, &[]);

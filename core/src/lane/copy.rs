@@ -16,7 +16,9 @@ use tahr_plugin_api::{
 };
 use tokio::sync::mpsc;
 
-use super::{ready::of_state_folder, route::Routes, setup::Setup, state::CopyProgress};
+use super::{
+    ready::of_state_folder, route::Routes, setup::Setup, shape::Shapes, state::CopyProgress,
+};
 use crate::{
     record::{CopyDecoder, Limits},
     source::{Blocker, Copied, CopyRange, Snapshot, SourceError, Table, Worker, catalog},
@@ -25,12 +27,13 @@ use crate::{
 /// How often a table that keeps being rewritten is tried.
 const ATTEMPTS: usize = 10;
 
-/// Copies `tables` into the target behind `writer` and notes in `routes` what each copy stands for.
-/// Returns the relations as they were copied.
+/// Copies `tables` into the target behind `writer` and notes in `routes` what each copy stands for,
+/// in `shapes` what each table looked like. Returns the relations as they were copied.
 pub(super) fn copy_tables(
     setup: &Setup,
     writer: &mut RemoteWriter,
     routes: &mut Routes,
+    shapes: &mut Shapes,
     mut tables: Vec<Table>,
     mode: LoadMode,
 ) -> Result<Vec<Arc<Relation>>, WriteError> {
@@ -57,7 +60,7 @@ pub(super) fn copy_tables(
             setup
                 .status
                 .update(|status| status.copy = Some(progress.clone()));
-            match copy.table(writer, routes, &table, mode)? {
+            match copy.table(writer, routes, shapes, &table, mode)? {
                 Outcome::Done(relation) => {
                     failpoint::pass("copy.stored");
                     copied.extend(relation);
@@ -141,6 +144,7 @@ impl Copy<'_> {
         &self,
         writer: &mut RemoteWriter,
         routes: &mut Routes,
+        shapes: &mut Shapes,
         table: &Table,
         mode: LoadMode,
     ) -> Result<Outcome, WriteError> {
@@ -174,6 +178,10 @@ impl Copy<'_> {
                 loader.flush(&Position::default())?;
             }
             failpoint::pass("copy.loaded");
+            // Before the copy counts: whatever ends this copy at a later table, it has to be known what
+            // this one looked like.
+            let noted = shapes.note(&relation, &source);
+            noted.map_err(of_state_folder)?;
             writer.end_load(&relation, self.snapshot.copied_to())?;
             Ok(Outcome::Done(Some(relation)))
         }

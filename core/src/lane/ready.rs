@@ -11,6 +11,7 @@ use tahr_plugin_api::{
 
 use super::{
     copy::{copy_tables, look_up, of_source},
+    setup::Setup,
     shape::Shapes,
     state::State,
     worker::Worker,
@@ -42,7 +43,9 @@ impl Worker {
         let wishes = resyncs.wanted();
         if !tables.is_empty() {
             let oids: Vec<u32> = tables.iter().map(|table| table.relation.oid).collect();
-            let copied = copy_tables(&self.setup, writer, &mut self.routes, tables, mode);
+            let (setup, routes) = (&self.setup, &mut self.routes);
+            let shapes = self.shapes.get_or_insert_with(|| shapes_of(setup));
+            let copied = copy_tables(setup, writer, routes, shapes, tables, mode);
             // Changes that a copy holds never come by, also where it fails at a later table.
             self.setup.attendant.touch_tables(&oids);
             let copied = copied?;
@@ -112,7 +115,7 @@ impl Worker {
             return Ok(());
         }
         let setup = &self.setup;
-        let shapes = Shapes::load(&setup.state_dir, &setup.stream.sync, &setup.target);
+        let shapes = shapes_of(setup);
         for table in &setup.tables {
             let source = setup.relations.version_of(table.relation.clone());
             let Some(relation) = self.routes.relation(source.version)? else {
@@ -163,6 +166,11 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+/// What the lane's tables looked like last.
+fn shapes_of(setup: &Setup) -> Shapes {
+    Shapes::load(&setup.state_dir, &setup.stream.sync, &setup.target)
 }
 
 /// What the source calls `tables`.
