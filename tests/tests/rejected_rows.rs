@@ -42,7 +42,9 @@ async fn a_rejected_row_parks_its_lane_exactly_there_and_others_go_on() {
         (fault.table.as_deref(), fault.column.as_deref()),
         (Some("public.t"), Some("v"))
     );
-    assert_eq!(fault.hint, "take the line out of the script");
+    let hint = "take the line out of the script; or have such rows set aside while the rest goes on: \
+                `on_rejected = \"set_aside\"` in the sync, then `tahr reload`";
+    assert_eq!(fault.hint, hint);
     assert_eq!(
         one.rows("public.t", &["id"]).len(),
         2,

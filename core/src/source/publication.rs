@@ -181,7 +181,8 @@ impl Publication {
             "publication \"{name}\" exists and was not made by this engine: {comment}"
         ))
         .hint(format!(
-            "give the engine another name, or: DROP PUBLICATION {};",
+            "if it is meant for tahr, name it in the source: publication = {name:?}; else give the \
+             engine another name, or: DROP PUBLICATION {};",
             quote_identifier(name)
         )))
     }

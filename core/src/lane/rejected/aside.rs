@@ -168,17 +168,20 @@ impl Aside {
         batch: &Batch,
     ) -> Result<(), WriteError> {
         let is_meant = setup.sync.on_rejected == OnRejected::SetAside;
-        let Some(book) = self.book.as_ref().filter(|_| is_meant) else {
-            return Err(error);
-        };
         if error.kind != ErrorKind::Rejected {
             return Err(error);
         }
-        let index = match error.change {
-            Some(index) => index,
-            // There is nothing else that it could be about.
-            None if batch.changes().nth(1).is_none() => 0,
-            None => return Err(unnamed(error)),
+        // There may be nothing else that it could be about.
+        let is_alone = batch.changes().nth(1).is_none();
+        let index = error.change.or(is_alone.then_some(0));
+        let Some(book) = self.book.as_ref().filter(|_| is_meant) else {
+            return Err(match index {
+                Some(_) if !is_meant => could_be_set_aside(error),
+                _ => error,
+            });
+        };
+        let Some(index) = index else {
+            return Err(unnamed(error));
         };
         let Some(change) = batch.changes().nth(index) else {
             return Err(error);
@@ -222,15 +225,27 @@ pub(super) fn on_disk(error: io::Error) -> WriteError {
 }
 
 fn unnamed(error: WriteError) -> WriteError {
-    let hint = "the target doesn't say which change of the transaction it is, so none can be set \
-                aside";
-    match error.hint.is_empty() {
-        true => error.hint(hint),
-        false => {
-            let both = format!("{}; {hint}", error.hint);
-            error.hint(both)
-        }
-    }
+    also(
+        error,
+        "the target doesn't say which change of the transaction it is, so none can be set aside",
+    )
+}
+
+fn could_be_set_aside(error: WriteError) -> WriteError {
+    also(
+        error,
+        "or have such rows set aside while the rest goes on: `on_rejected = \"set_aside\"` in the sync, \
+         then `tahr reload`",
+    )
+}
+
+/// Adds to the hint.
+fn also(error: WriteError, hint: &str) -> WriteError {
+    let hint = match error.hint.as_str() {
+        "" => hint.to_owned(),
+        first => format!("{first}; {hint}"),
+    };
+    error.hint(hint)
 }
 
 fn too_many(error: WriteError, setup: &Setup, rows: usize) -> WriteError {

@@ -29,13 +29,12 @@ pub(super) async fn publication(
                 } else {
                     ""
                 };
+                // Whoever made it may need it: no script drops it.
                 let message = format!(
-                    "exists{kind} and was not made by this engine: drop it, or give the engine \
-                     another name"
+                    "exists{kind} and was not made by this engine: if it is meant for tahr, name it in \
+                     the source (publication = {name:?}); else drop it, or give the engine another name"
                 );
-                found.push(
-                    Finding::error(object, message).fix(format!("DROP PUBLICATION {quoted};")),
-                );
+                found.push(Finding::error(object, message));
             }
             _ => {}
         }
