@@ -7,7 +7,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
@@ -47,19 +47,6 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs_err::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// The paths of what is in `folder`; nothing where there is none.
-///
-/// # Errors
-///
-/// It can't be read.
-pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs_err::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
     }
 }
 

@@ -135,8 +135,14 @@ impl Ledger {
 
     /// The segment files that are here, by number.
     pub(super) fn segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let entries = match fs_err::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
         let mut segments = Vec::new();
-        for path in state_file::entries(&self.folder)? {
+        for entry in entries {
+            let path = entry?.path();
             let is_segment = path.extension().is_some_and(|suffix| suffix == "segment");
             let number = path
                 .file_stem()
