@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use tahr::control::{Answer, Request, ask};
@@ -11,7 +11,7 @@ use tahr::engine::Report;
 use tahr::lane::{State, Status};
 
 use crate::process::{ProcessId, Signal};
-use crate::run::{Run, built, unique};
+use crate::run::{Keep, Run, built, spawn, unique};
 use crate::wait::eventually;
 
 /// How long a command that ends by itself may take.
@@ -169,13 +169,13 @@ impl Engine {
     }
 
     fn spawn_with(&self, arguments: &[&str], variable: Option<(&str, String)>) -> Running {
-        let program = built("tahr");
         let output = self.folder.join(format!("output-{}", unique()));
         let (stdout, stderr) = (
             output.with_extension("stdout"),
             output.with_extension("stderr"),
         );
-        let child = Command::new(&program)
+        let mut command = Run::current().command(built("tahr"), Keep::Test, None);
+        command
             .args(arguments)
             .current_dir(&self.folder)
             .env("NO_COLOR", "1")
@@ -183,16 +183,9 @@ impl Engine {
             .envs(variable)
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).expect("create a file for stdout"))
-            .stderr(File::create(&stderr).expect("create a file for stderr"))
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{}: {error}; run `cargo build --workspace` first",
-                    program.display()
-                )
-            });
+            .stderr(File::create(&stderr).expect("create a file for stderr"));
+        let child = spawn(&mut command);
         let process = ProcessId::of(child.id()).expect("the engine's process");
-        Run::current().owns(process);
         let command = format!("tahr {}", arguments.join(" "));
         Running {
             command,

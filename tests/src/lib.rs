@@ -55,7 +55,7 @@ pub use crate::postgres::{Postgres, SavedData};
 pub use crate::process::{ProcessId, Signal};
 pub use crate::proxy::Proxy;
 pub use crate::redis::{Redis, RedisDatabase};
-pub use crate::run::{Entry, Run, build_folder, unique};
+pub use crate::run::{Entry, Keep, Run, build_folder, note, unique};
 pub use crate::scripted::{Backup, Batch, Scripted, sync};
 pub use crate::seed::Random;
 pub use crate::table::Rows;

@@ -16,7 +16,7 @@ use mysql_async::Opts;
 
 use crate::maria_database::{MariaDatabase, without_database};
 use crate::process::{ProcessId, Signal};
-use crate::run::{Run, unique};
+use crate::run::{Keep, Run, unique};
 use crate::server::{free_port, unprivileged};
 use crate::service::Service;
 
@@ -62,7 +62,7 @@ impl MariaDb {
                 let folder = Run::current()
                     .folder()
                     .join(format!("mariadb-{}", unique()));
-                let mut instance = Instance::create(folder, &[], Run::shares);
+                let mut instance = Instance::create(folder, &[], Keep::Run);
                 instance.start();
                 instance.url()
             })
@@ -76,7 +76,7 @@ impl MariaDb {
     /// A server of the test's own, with these settings (as on the command line, without dashes).
     pub fn own(settings: &[(&str, &str)]) -> Self {
         let folder = Run::current().make_folder("mariadb");
-        let mut instance = Instance::create(folder, settings, Run::owns);
+        let mut instance = Instance::create(folder, settings, Keep::Test);
         instance.start();
         Self {
             url: instance.url(),
@@ -154,8 +154,8 @@ struct Instance {
 }
 
 impl Instance {
-    fn create(folder: PathBuf, settings: &[(&str, &str)], note: fn(&Run, ProcessId)) -> Self {
-        let service = Service::new("mariadbd", folder.clone(), note);
+    fn create(folder: PathBuf, settings: &[(&str, &str)], keep: Keep) -> Self {
+        let service = Service::new("mariadbd", folder.clone(), keep);
         for path in [&folder, &folder.join("data"), &folder.join("tmp")] {
             fs::create_dir_all(path).expect("create the server's folders");
             if let Some((user, group)) = unprivileged() {
@@ -163,20 +163,18 @@ impl Instance {
                     .expect("give the server's folder to its user");
             }
         }
-        let install = command("mariadb-install-db", &folder)
+        let program = program("mariadb-install-db");
+        let install = Run::current().command(program, Keep::Errand, unprivileged());
+        let install = on(&folder, install)
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(["--skip-name-resolve", "--innodb-log-file-size=8M"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("run mariadb-install-db: {error}; run scripts/install.sh");
-            });
-        Run::current().awaits(ProcessId::of(install.id()).expect("the installer's process"));
-        let install = install.wait_with_output().expect("wait for the installer");
+            .output()
+            .expect("run mariadb-install-db");
         assert!(
             install.status.success(),
-            "mariadb-install-db: {}{}",
+            "mariadb-install-db (see scripts/install.sh): {}{}",
             String::from_utf8_lossy(&install.stdout),
             String::from_utf8_lossy(&install.stderr)
         );
@@ -197,7 +195,8 @@ impl Instance {
     /// Starts the server and waits until it takes connections.
     fn start(&mut self) {
         let folder = self.service.folder();
-        let mut command = command("mariadbd", folder);
+        let command = self.service.command(&program("mariadbd"), unprivileged());
+        let mut command = on(folder, command);
         command
             .arg(format!("--port={}", self.port))
             .arg(format!("--socket={}", folder.join("socket").display()))
@@ -210,17 +209,19 @@ impl Instance {
     }
 }
 
-/// A program of MariaDB's on the data in `folder`, as the user that it may run as, out of reach of the
-/// tests' signals and of the system's own configuration.
-fn command(program: &str, folder: &Path) -> Command {
-    // Debian keeps servers off the PATH of users.
-    let beside = Path::new("/usr/sbin").join(program);
-    let program = if beside.exists() {
+/// Where a program of MariaDB's is: Debian keeps servers off the PATH of users.
+fn program(name: &str) -> PathBuf {
+    let beside = Path::new("/usr/sbin").join(name);
+    if beside.exists() {
         beside
     } else {
-        PathBuf::from(program)
-    };
-    let mut command = Command::new(program);
+        PathBuf::from(name)
+    }
+}
+
+/// A program of MariaDB's on the data in `folder`, out of reach of the tests' signals and of the
+/// system's own configuration.
+fn on(folder: &Path, mut command: Command) -> Command {
     command
         .arg("--no-defaults")
         .arg(format!("--datadir={}", folder.join("data").display()))
@@ -229,9 +230,6 @@ fn command(program: &str, folder: &Path) -> Command {
         .current_dir("/")
         .env("LC_ALL", "C.UTF-8")
         .process_group(0);
-    if let Some((user, group)) = unprivileged() {
-        command.uid(user).gid(group);
-    }
     command
 }
 

@@ -5,7 +5,6 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use crate::bson::bson_text;
 use crate::database::Row;
 use crate::process::{ProcessId, Signal};
 use crate::proxy::Proxy;
-use crate::run::{Run, build_folder, unique};
+use crate::run::{Keep, Run, build_folder, unique};
 use crate::server::free_port;
 use crate::service::Service;
 
@@ -59,7 +58,7 @@ impl Mongod {
         let url = std::env::var("TAHR_TEST_MONGODB_URL").unwrap_or_else(|_| {
             Run::current().once("mongodb", || {
                 let folder = Run::current().folder().join("mongodb");
-                let mut instance = Instance::create(folder, &[], true, Run::shares);
+                let mut instance = Instance::create(folder, &[], true, Keep::Run);
                 instance.start();
                 instance.url()
             })
@@ -82,7 +81,7 @@ impl Mongod {
 
     fn made(options: &[&str], is_member: bool) -> Self {
         let folder = Run::current().make_folder("mongodb");
-        let mut instance = Instance::create(folder, options, is_member, Run::owns);
+        let mut instance = Instance::create(folder, options, is_member, Keep::Test);
         instance.start();
         Self {
             url: instance.url(),
@@ -273,13 +272,8 @@ struct Instance {
 }
 
 impl Instance {
-    fn create(
-        folder: PathBuf,
-        options: &[&str],
-        is_member: bool,
-        note: fn(&Run, ProcessId),
-    ) -> Self {
-        let service = Service::new("mongod", folder, note);
+    fn create(folder: PathBuf, options: &[&str], is_member: bool, keep: Keep) -> Self {
+        let service = Service::new("mongod", folder, keep);
         std::fs::create_dir_all(service.folder().join("data")).expect("create the data folder");
         Self {
             service,
@@ -305,7 +299,7 @@ impl Instance {
             "{} is missing; run scripts/mongod.sh",
             program.display()
         );
-        let mut command = Command::new(program);
+        let mut command = self.service.command(&program, None);
         command
             .arg("--dbpath")
             .arg(self.service.folder().join("data"))

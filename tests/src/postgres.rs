@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::database::Database;
 use crate::process::{ProcessId, Signal};
-use crate::run::{Run, build_folder, unique};
+use crate::run::{Keep, Run, build_folder, unique};
 use crate::server::{free_port, is_open_to_all, unprivileged};
 use crate::service::Service;
 
@@ -59,7 +59,7 @@ impl Postgres {
                 let folder = Run::current()
                     .folder()
                     .join(format!("postgres-{}", unique()));
-                let mut cluster = Cluster::create(folder, None, &[], Run::shares);
+                let mut cluster = Cluster::create(folder, None, &[], Keep::Run);
                 cluster.start();
                 cluster.url()
             })
@@ -70,7 +70,7 @@ impl Postgres {
     /// A server of the test's own: of this major version or the system's, with these settings.
     pub fn own(version: Option<u32>, settings: &[(&str, &str)]) -> Self {
         let folder = Run::current().make_folder("postgres");
-        let mut cluster = Cluster::create(folder, version, settings, Run::owns);
+        let mut cluster = Cluster::create(folder, version, settings, Keep::Test);
         cluster.start();
         Self {
             url: cluster.url(),
@@ -212,15 +212,16 @@ impl Cluster {
         folder: PathBuf,
         version: Option<u32>,
         settings: &[(&str, &str)],
-        note: fn(&Run, ProcessId),
+        keep: Keep,
     ) -> Self {
         let programs = programs(version);
-        let service = Service::new("postgres", folder.clone(), note);
+        let service = Service::new("postgres", folder.clone(), keep);
         if let Some((user, group)) = unprivileged() {
             std::os::unix::fs::chown(&folder, Some(user), Some(group))
                 .expect("give the server's folder to its user");
         }
-        let initdb = command(&programs.join("initdb"))
+        let initdb = Run::current().command(programs.join("initdb"), Keep::Errand, unprivileged());
+        let initdb = as_a_server(initdb)
             .args([
                 "--username=postgres",
                 "--auth=trust",
@@ -231,10 +232,8 @@ impl Cluster {
             .arg(folder.join("data"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .spawn()
+            .output()
             .expect("run initdb");
-        Run::current().awaits(ProcessId::of(initdb.id()).expect("initdb's process"));
-        let initdb = initdb.wait_with_output().expect("wait for initdb");
         assert!(
             initdb.status.success(),
             "initdb: {}",
@@ -262,7 +261,8 @@ impl Cluster {
     /// Starts the server and waits until it takes connections.
     fn start(&mut self) {
         let folder = self.service.folder();
-        let mut command = command(&self.programs.join("postgres"));
+        let program = self.programs.join("postgres");
+        let mut command = as_a_server(self.service.command(&program, unprivileged()));
         command.arg("-D").arg(folder.join("data"));
         command.arg("-k").arg(folder);
         command.args(["-p", &self.port.to_string()]);
@@ -289,17 +289,13 @@ impl Cluster {
     }
 }
 
-/// A program of PostgreSQL's, as the user that it may run as, out of reach of the tests' signals.
-fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
+/// A program of PostgreSQL's, out of reach of the tests' signals and of their user's settings.
+fn as_a_server(mut command: Command) -> Command {
     command
         .stdin(Stdio::null())
         .current_dir("/")
         .env("LC_ALL", "C.UTF-8")
         .process_group(0);
-    if let Some((user, group)) = unprivileged() {
-        command.uid(user).gid(group);
-    }
     command
 }
 

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redis::{Connection, FromRedisValue, RedisResult};
@@ -12,7 +11,7 @@ use redis::{Connection, FromRedisValue, RedisResult};
 use crate::database::Row;
 use crate::process::{ProcessId, Signal};
 use crate::proxy::Proxy;
-use crate::run::Run;
+use crate::run::{Keep, Run};
 use crate::server::free_port;
 use crate::service::Service;
 
@@ -37,7 +36,7 @@ impl Redis {
         let url = std::env::var("TAHR_TEST_REDIS_URL").unwrap_or_else(|_| {
             Run::current().once("redis", || {
                 let folder = Run::current().folder().join("redis");
-                let mut instance = Instance::create(folder, &[], Run::shares);
+                let mut instance = Instance::create(folder, &[], Keep::Run);
                 instance.start();
                 instance.url()
             })
@@ -52,7 +51,7 @@ impl Redis {
     /// ask for it.
     pub fn own(options: &[&str]) -> Self {
         let folder = Run::current().make_folder("redis");
-        let mut instance = Instance::create(folder, options, Run::owns);
+        let mut instance = Instance::create(folder, options, Keep::Test);
         instance.start();
         Self {
             url: instance.url(),
@@ -248,14 +247,14 @@ struct Instance {
 }
 
 impl Instance {
-    fn create(folder: PathBuf, options: &[&str], note: fn(&Run, ProcessId)) -> Self {
+    fn create(folder: PathBuf, options: &[&str], keep: Keep) -> Self {
         let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         if options.iter().any(|option| option == "--cluster-enabled") {
             // The nodes' own port would lie where the system hands out ports by itself.
             options.extend(["--cluster-port".to_owned(), free_port().to_string()]);
         }
         Self {
-            service: Service::new("redis-server", folder, note),
+            service: Service::new("redis-server", folder, keep),
             port: free_port(),
             options,
         }
@@ -267,7 +266,7 @@ impl Instance {
 
     /// Starts the server and waits until it answers.
     fn start(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = self.service.command(Path::new("redis-server"), None);
         command
             .args(["--port", &self.port.to_string()])
             .args(["--bind", "127.0.0.1", "--dir"])

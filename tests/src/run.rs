@@ -6,16 +6,18 @@
 //! started under a file lock in that folder ([`Run::once`]).
 //!
 //! The first test of a run also starts the **reaper** (`src/bin/tahr-test-reaper.rs`), which outlives
-//! the tests. Whoever starts a process or makes a folder notes it, with its owner, in the run's
-//! ledger; when an owner is gone, killed or not, the reaper ends what it owned, and when the run is
-//! gone, everything, the run's folder and itself included.
+//! the tests. What must not outlive its owner is noted, with it, in the run's ledger: a folder before
+//! it is made, a process by itself before it runs its program ([`Run::command`]). When an owner is
+//! gone, killed or not, the reaper ends what it owned, and when the run is gone, everything, the
+//! run's folder and itself included.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::process::{CommandExt as _, parent_id};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,6 +33,17 @@ pub struct Run {
     /// The process whose end is the run's end.
     process: ProcessId,
     folder: PathBuf,
+}
+
+/// How long a process may live that a test starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// As long as the test.
+    Test,
+    /// As long as the run.
+    Run,
+    /// It ends by itself and soon, and would leave something behind if it were ended before.
+    Errand,
 }
 
 /// Something that must not outlive its owner.
@@ -95,19 +108,33 @@ impl Run {
         folder
     }
 
-    /// Has a process ended when this one is gone.
+    /// A command that is ended in time, whenever its owner is killed: it notes itself in the ledger
+    /// before it runs `program` (as this user and group, if any are given). It fails as `program`
+    /// does, and with a line on stderr where that can't be run.
+    pub fn command(
+        &self,
+        program: impl AsRef<OsStr>,
+        keep: Keep,
+        user: Option<(u32, u32)>,
+    ) -> Command {
+        let (owner, kind) = match keep {
+            Keep::Test => (ProcessId::current(), "process"),
+            Keep::Run => (self.process, "process"),
+            Keep::Errand => (ProcessId::current(), "errand"),
+        };
+        let mut command = Command::new(built("tahr-test-launcher"));
+        command
+            .arg(&self.folder)
+            .args([self.process.to_string(), owner.to_string()])
+            .arg(kind)
+            .arg(user.map_or("-".to_owned(), |(user, group)| format!("{user}:{group}")))
+            .arg(program);
+        command
+    }
+
+    /// Has a process ended when this one is gone: one that another program started.
     pub fn owns(&self, process: ProcessId) {
         self.note(ProcessId::current(), "process", &process.to_string());
-    }
-
-    /// Has a process that will end by itself waited for, before its folder is removed.
-    pub fn awaits(&self, process: ProcessId) {
-        self.note(ProcessId::current(), "errand", &process.to_string());
-    }
-
-    /// Has a process ended when the run is over, and not before.
-    pub fn shares(&self, process: ProcessId) {
-        self.note(self.process, "process", &process.to_string());
     }
 
     /// Does something once per run, whichever process comes first, and gives all what it returned.
@@ -140,22 +167,12 @@ impl Run {
     }
 
     fn note(&self, owner: ProcessId, kind: &str, what: &str) {
-        // One short write to a file opened for appending is never mixed with another's.
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder.join(LEDGER))
-            .and_then(|mut ledger| ledger.write_all(format!("{owner} {kind} {what}\n").as_bytes()))
-            .expect("note in the run's ledger");
+        note(&self.folder, owner, kind, what).expect("note in the run's ledger");
     }
 
-    #[expect(
-        clippy::zombie_processes,
-        reason = "it outlives this process, which can't wait for it"
-    )]
     fn start_reaper(&self) -> String {
-        let program = built("tahr-test-reaper");
-        let reaper = Command::new(&program)
+        let mut reaper = Command::new(built("tahr-test-reaper"));
+        reaper
             .arg(self.process.to_string())
             .arg(&self.folder)
             .stdin(Stdio::null())
@@ -163,15 +180,8 @@ impl Run {
             .stderr(Stdio::null())
             .current_dir("/")
             // A signal for the tests, from a terminal or from nextest, is none for it.
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{}: {error}; run `cargo build --workspace` first",
-                    program.display()
-                )
-            });
-        reaper.id().to_string()
+            .process_group(0);
+        spawn(&mut reaper).id().to_string()
     }
 }
 
@@ -215,6 +225,24 @@ impl Entry {
             Belonging::Folder(folder) => drop(fs::remove_dir_all(folder)),
         }
     }
+}
+
+/// Starts a program of the workspace: one that [`Run::command`] gave, or the reaper.
+pub(crate) fn spawn(command: &mut Command) -> Child {
+    command.spawn().unwrap_or_else(|error| {
+        let program = Path::new(command.get_program()).display();
+        panic!("{program}: {error}; run `cargo build --workspace` first")
+    })
+}
+
+/// Notes in the ledger of a run's folder what must not outlive its owner.
+pub fn note(folder: &Path, owner: ProcessId, kind: &str, what: &str) -> io::Result<()> {
+    // One short write to a file opened for appending is never mixed with another's.
+    let mut ledger = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(LEDGER))?;
+    ledger.write_all(format!("{owner} {kind} {what}\n").as_bytes())
 }
 
 /// A name part that no other test, process or run uses: for databases, slots, folders.

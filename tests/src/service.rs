@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::process::{ProcessId, Signal};
-use crate::run::Run;
+use crate::run::{Keep, Run, spawn};
 use crate::server::await_ready;
 
 /// A server's process, its folder, and its log in there. Whoever holds it ends it: when it is
@@ -16,20 +16,18 @@ use crate::server::await_ready;
 pub(crate) struct Service {
     name: &'static str,
     folder: PathBuf,
-    /// Notes a started process in the run's ledger.
-    note: fn(&Run, ProcessId),
+    keep: Keep,
     child: Option<Child>,
 }
 
 impl Service {
-    /// One that is not started yet. `note` is [`Run::owns`] or [`Run::shares`]; the folder is made
-    /// where it doesn't exist.
-    pub(crate) fn new(name: &'static str, folder: PathBuf, note: fn(&Run, ProcessId)) -> Self {
+    /// One that is not started yet. The folder is made where it doesn't exist.
+    pub(crate) fn new(name: &'static str, folder: PathBuf, keep: Keep) -> Self {
         fs::create_dir_all(&folder).expect("create the server's folder");
         Self {
             name,
             folder,
-            note,
+            keep,
             child: None,
         }
     }
@@ -37,6 +35,11 @@ impl Service {
     /// Where its files are.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A command that [`start`](Self::start) takes, to be run as this user and group if any are given.
+    pub(crate) fn command(&self, program: &Path, user: Option<(u32, u32)>) -> Command {
+        Run::current().command(program, self.keep, user)
     }
 
     /// The process, if it runs.
@@ -60,13 +63,9 @@ impl Service {
             .stdout(log.try_clone().expect("share the server's log"))
             .stderr(log)
             .process_group(0);
-        let mut child = command.spawn().unwrap_or_else(|error| {
-            panic!("start {}: {error}; run scripts/install.sh", self.name);
-        });
-        let process = ProcessId::of(child.id()).expect("the server's process");
-        (self.note)(Run::current(), process);
+        let mut child = spawn(command);
         let waited = await_ready(self.name, &log_path, || match child.try_wait() {
-            Ok(Some(status)) => Err(format!("ended at start: {status}")),
+            Ok(Some(status)) => Err(format!("ended at start: {status} (see scripts/install.sh)")),
             _ => Ok(ready(child.id())),
         });
         self.child = Some(child);

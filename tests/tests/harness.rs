@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tahr_tests::{Engine, Postgres, ProcessId, Proxy, Redis, Rows, Run, Signal, eventually};
+use tahr_tests::{
+    Engine, Keep, Postgres, ProcessId, Proxy, Redis, Rows, Run, Signal, build_folder, eventually,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -222,6 +224,44 @@ fn an_engine_has_a_name_and_a_folder_of_its_own_which_goes_with_it() {
     let folder = one.folder().to_owned();
     drop(one);
     assert!(!folder.exists());
+}
+
+#[test]
+fn a_process_is_in_the_ledger_before_it_does_anything() {
+    let ledger = Run::current().folder().join("ledger");
+    let status = Run::current()
+        .command("sh", Keep::Test, None)
+        .args(["-c", "grep -q \" process $$:\" \"$0\""])
+        .arg(&ledger)
+        .status()
+        .expect("run a shell");
+    assert!(status.success(), "{status}");
+}
+
+/// As where a test is killed between starting a process and this one's first step.
+#[test]
+fn a_process_whose_owner_is_gone_runs_nothing() {
+    let folder = Run::current().make_folder("launcher");
+    let here = Run::current().process().to_string();
+    let mut child = Command::new("true").spawn().expect("run true");
+    let gone = ProcessId::of(child.id()).expect("its process").to_string();
+    child.wait().expect("wait for its end");
+    let touched = folder.join("touched");
+    for (run, owner, runs) in [
+        (&gone, &here, false),
+        (&here, &gone, false),
+        (&here, &here, true),
+    ] {
+        let status = Command::new(build_folder().join("tahr-test-launcher"))
+            .arg(&folder)
+            .args([run, owner, "process", "-", "touch"])
+            .arg(&touched)
+            .stderr(Stdio::null())
+            .status()
+            .expect("run the launcher");
+        assert_eq!((status.success(), touched.exists()), (runs, runs));
+    }
+    std::fs::remove_dir_all(&folder).expect("remove the folder");
 }
 
 /// Runs another test of this file as a run of its own, ends it by `signal` once it has started its
