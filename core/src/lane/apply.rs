@@ -12,7 +12,8 @@ use super::{
 };
 
 /// A lane that holds everything stores a bare advance of its position after this much of the
-/// source's log, or this long, so that the source needs to keep less.
+/// source's log, or this long, so that the source needs to keep less; and where files of the log
+/// wait for nothing else.
 const ADVANCE_BYTES: u64 = 16 << 20;
 const ADVANCE_AFTER: Duration = Duration::from_secs(60);
 /// Changes and transactions given to the writer and not stored yet.
@@ -45,6 +46,7 @@ impl Worker {
         let mut given = Given::default();
         let mut is_accepted = false;
         let mut advanced = Instant::now();
+        let mut is_awaited = false;
         loop {
             if self.setup.rejected.is_asked() && !feed.is_open() {
                 let at = feed.given().clone();
@@ -100,7 +102,9 @@ impl Worker {
                         at
                     };
                     let behind = at.lsn.bytes_since(feed.given().lsn);
-                    let is_due = behind >= ADVANCE_BYTES || advanced.elapsed() >= ADVANCE_AFTER;
+                    let is_due = is_awaited
+                        || behind >= ADVANCE_BYTES
+                        || advanced.elapsed() >= ADVANCE_AFTER;
                     if is_accepted || (is_due && at > *feed.given()) {
                         if self.flush(writer, feed, &at, &mut given)? {
                             return Ok(Flow::Again);
@@ -108,7 +112,7 @@ impl Worker {
                         advanced = Instant::now();
                         is_accepted = false;
                     }
-                    self.setup.log.passed(self.setup.id, at.clone());
+                    is_awaited = self.setup.log.passed(self.setup.id, at.clone());
                     // Whatever failed before is behind it.
                     if self.reached.as_ref().is_none_or(|reached| at >= *reached) {
                         self.backoff.succeeded();

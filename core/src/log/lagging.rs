@@ -144,6 +144,27 @@ fn wal_without_changes_passes_a_lane_that_is_stuck_and_costs_a_few_bytes() {
     assert_eq!(files(folder.path()), 0);
 }
 
+#[test]
+fn lanes_are_told_once_files_wait_only_for_them_to_store_where_they_are() {
+    let (folder, log) = log(10);
+    let far = Position::at(Lsn(4 << 20));
+    let mut a = log.join(A, Position::default());
+    log.join(B, Position::default());
+    assert!(!log.passed(A, Position::default()), "there are none");
+    lead(&log, &mut a, 1..=2);
+    log.advance(far.lsn);
+    log.park(B);
+    log.keep(later());
+    assert_ne!(files(folder.path()), 0);
+    assert!(!log.passed(A, far.clone()), "B needs them");
+    log.join(B, end(2));
+    assert!(log.passed(B, far.clone()) && log.passed(A, far.clone()));
+    log.stored(A, far.clone());
+    assert!(!log.passed(A, far.clone()), "it has stored so");
+    log.stored(B, far);
+    assert_eq!(files(folder.path()), 0);
+}
+
 /// The entries that `lane` finds from `cursor` on, while the source sends again what it is asked
 /// for; up to transaction `last`.
 fn drain(log: &Log, lane: LaneId, mut cursor: Cursor, last: u64) -> Vec<u64> {

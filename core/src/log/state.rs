@@ -217,10 +217,17 @@ impl State {
         lane.is_some_and(|lane| std::mem::take(&mut lane.is_on_disk))
     }
 
-    pub(super) fn passed(&mut self, id: LaneId, position: Position) {
-        if let Some(lane) = self.lanes.get_mut(&id) {
-            lane.passed(position);
-        }
+    /// Notes that `id` needs nothing before `position`; whether files are kept only until lanes have
+    /// stored so, it among them.
+    pub(super) fn passed(&mut self, id: LaneId, position: Position) -> bool {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return false;
+        };
+        lane.passed(position);
+        let Some((_, end)) = self.disk.end() else {
+            return false;
+        };
+        lane.stored < *end && holders(&self.lanes).all(|lane| lane.needs_from() >= end)
     }
 
     pub(super) fn stored(&mut self, id: LaneId, position: Position) {

@@ -335,9 +335,10 @@ impl Log {
         Ok(arena)
     }
 
-    /// Notes that `lane` needs nothing before `position`, though its target was not told so yet.
-    pub fn passed(&self, lane: LaneId, position: Position) {
-        self.lock().passed(lane, position);
+    /// Notes that `lane` needs nothing before `position`, though its target was not told so yet; whether
+    /// files of the log are kept only until lanes have stored so, this one among them.
+    pub fn passed(&self, lane: LaneId, position: Position) -> bool {
+        self.lock().passed(lane, position)
     }
 
     /// Notes that `lane` has stored everything up to `position`. A lane whose target went back
