@@ -40,6 +40,7 @@ mod scripted;
 mod seed;
 mod server;
 mod service;
+mod starting;
 mod table;
 mod wait;
 

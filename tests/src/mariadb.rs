@@ -15,10 +15,10 @@ use std::time::Duration;
 use mysql_async::Opts;
 
 use crate::maria_database::{MariaDatabase, without_database};
-use crate::process::{ProcessId, Signal};
-use crate::run::{Keep, Run, unique};
-use crate::server::{free_port, unprivileged};
+use crate::run::{Keep, Run};
+use crate::server::{Instance, Server, first_address};
 use crate::service::Service;
+use crate::starting::{free_port, unprivileged};
 
 /// Settings of every server that the harness starts; a test's own come after them.
 const SETTINGS: &[(&str, &str)] = &[
@@ -43,45 +43,24 @@ const SETTINGS: &[(&str, &str)] = &[
     ("sql-mode", "NO_BACKSLASH_ESCAPES,ANSI_QUOTES"),
 ];
 
-/// A MariaDB server, or for the shared one whatever the environment names. Private ones end when
-/// dropped.
-#[derive(Debug)]
-pub struct MariaDb {
-    /// `mysql://user@host:port`, without a database.
-    url: String,
-    /// Absent for the shared server.
-    instance: Option<Instance>,
-}
+/// A MariaDB server, or for the shared one whatever the environment names; its URL is
+/// `mysql://user@host:port`.
+pub type MariaDb = Server<MariaInstance>;
 
 impl MariaDb {
     /// The server that all tests of the run share: `TAHR_TEST_MYSQL_URL`, or one of the run's own.
     pub fn shared() -> Self {
-        let url = std::env::var("TAHR_TEST_MYSQL_URL").unwrap_or_else(|_| {
-            Run::current().once("mariadb", || {
-                // A first attempt may have been killed half-way, and have left its own.
-                let folder = Run::current()
-                    .folder()
-                    .join(format!("mariadb-{}", unique()));
-                let mut instance = Instance::create(folder, &[], Keep::Run);
-                instance.start();
-                instance.url()
-            })
+        let mut server = Self::of_the_run("TAHR_TEST_MYSQL_URL", "mariadb", |folder| {
+            MariaInstance::create(folder, &[], Keep::Run)
         });
-        Self {
-            url: without_database(&url),
-            instance: None,
-        }
+        server.url = without_database(&server.url);
+        server
     }
 
     /// A server of the test's own, with these settings (as on the command line, without dashes).
     pub fn own(settings: &[(&str, &str)]) -> Self {
         let folder = Run::current().make_folder("mariadb");
-        let mut instance = Instance::create(folder, settings, Keep::Test);
-        instance.start();
-        Self {
-            url: instance.url(),
-            instance: Some(instance),
-        }
+        Self::of_the_test(MariaInstance::create(folder, settings, Keep::Test))
     }
 
     /// A fresh database. Its default character set is the server's, whatever that is.
@@ -97,63 +76,20 @@ impl MariaDb {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         let opts = Opts::from_url(&self.url).expect("a MySQL URL");
-        std::net::ToSocketAddrs::to_socket_addrs(&(opts.ip_or_hostname(), opts.tcp_port()))
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .expect("the server's address")
-    }
-
-    /// The server's process, if it runs.
-    pub fn process(&mut self) -> Option<ProcessId> {
-        self.instance().service.process()
-    }
-
-    /// Starts it again on the same data and port.
-    pub fn start(&mut self) {
-        self.instance().start();
-    }
-
-    /// Shuts it down in order; sessions are ended.
-    pub fn stop(&mut self) {
-        self.instance().service.end(Signal::Term);
-    }
-
-    /// Shuts it down in order and starts it again.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.start();
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        self.instance().service.end(Signal::Kill);
-    }
-
-    fn instance(&mut self) -> &mut Instance {
-        self.instance
-            .as_mut()
-            .expect("the shared server is not stopped: ask for `MariaDb::own`")
-    }
-}
-
-impl Drop for MariaDb {
-    fn drop(&mut self) {
-        if let Some(instance) = &mut self.instance {
-            instance.service.remove();
-        }
+        first_address((opts.ip_or_hostname(), opts.tcp_port()))
     }
 }
 
 /// A data folder, with a server on it or not.
 #[derive(Debug)]
-struct Instance {
+pub struct MariaInstance {
     /// Its folder holds `data`, the socket and the log.
     service: Service,
     port: u16,
     settings: Vec<(String, String)>,
 }
 
-impl Instance {
+impl MariaInstance {
     fn create(folder: PathBuf, settings: &[(&str, &str)], keep: Keep) -> Self {
         let service = Service::new("mariadbd", folder.clone(), keep);
         for path in [&folder, &folder.join("data"), &folder.join("tmp")] {
@@ -187,12 +123,17 @@ impl Instance {
                 .collect(),
         }
     }
+}
 
+impl Instance for MariaInstance {
     fn url(&self) -> String {
         format!("mysql://root@127.0.0.1:{}", self.port)
     }
 
-    /// Starts the server and waits until it takes connections.
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
+
     fn start(&mut self) {
         let folder = self.service.folder();
         let command = self.service.command(&program("mariadbd"), unprivileged());

@@ -16,11 +16,11 @@ use tokio::runtime::Runtime;
 
 use crate::bson::bson_text;
 use crate::database::Row;
-use crate::process::{ProcessId, Signal};
 use crate::proxy::Proxy;
 use crate::run::{Keep, Run, build_folder, unique};
-use crate::server::free_port;
+use crate::server::{Instance, Server, first_address};
 use crate::service::Service;
+use crate::starting::free_port;
 
 /// Serves every client of the harness, whatever runtime its test is in. Lives as long as the tests.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -43,30 +43,15 @@ fn connect(url: &str) -> Client {
     wait(Client::with_uri_str(url)).unwrap_or_else(|error| panic!("connect to {url}: {error}"))
 }
 
-/// A MongoDB server. Private ones end when dropped.
-#[derive(Debug)]
-pub struct Mongod {
-    /// `mongodb://host:port/?options`, without a database.
-    url: String,
-    /// Absent for the shared server.
-    instance: Option<Instance>,
-}
+/// A MongoDB server; its URL is `mongodb://host:port/?options`.
+pub type Mongod = Server<MongodInstance>;
 
 impl Mongod {
     /// The server that all tests of the run share: `TAHR_TEST_MONGODB_URL`, or one of the run's own.
     pub fn shared() -> Self {
-        let url = std::env::var("TAHR_TEST_MONGODB_URL").unwrap_or_else(|_| {
-            Run::current().once("mongodb", || {
-                let folder = Run::current().folder().join("mongodb");
-                let mut instance = Instance::create(folder, &[], true, Keep::Run);
-                instance.start();
-                instance.url()
-            })
-        });
-        Self {
-            url,
-            instance: None,
-        }
+        Self::of_the_run("TAHR_TEST_MONGODB_URL", "mongodb", |folder| {
+            MongodInstance::create(folder, &[], true, Keep::Run)
+        })
     }
 
     /// A replica set of the test's own, with `options` as on the command line.
@@ -81,12 +66,12 @@ impl Mongod {
 
     fn made(options: &[&str], is_member: bool) -> Self {
         let folder = Run::current().make_folder("mongodb");
-        let mut instance = Instance::create(folder, options, is_member, Keep::Test);
-        instance.start();
-        Self {
-            url: instance.url(),
-            instance: Some(instance),
-        }
+        Self::of_the_test(MongodInstance::create(
+            folder,
+            options,
+            is_member,
+            Keep::Test,
+        ))
     }
 
     /// A database that no other test of the run was given.
@@ -112,50 +97,7 @@ impl Mongod {
         let (_, rest) = self.url.split_once("://").expect("a URL");
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         let host = host.split(['/', '?', ',']).next().unwrap_or(host);
-        std::net::ToSocketAddrs::to_socket_addrs(host)
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .expect("the server's address")
-    }
-
-    /// The server's process, if it runs.
-    pub fn process(&mut self) -> Option<ProcessId> {
-        self.instance().service.process()
-    }
-
-    /// Starts it again on the same port, with its data.
-    pub fn start(&mut self) {
-        self.instance().start();
-    }
-
-    /// Shuts it down in order.
-    pub fn stop(&mut self) {
-        self.instance().service.end(Signal::Term);
-    }
-
-    /// Shuts it down in order and starts it again.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.start();
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        self.instance().service.end(Signal::Kill);
-    }
-
-    fn instance(&mut self) -> &mut Instance {
-        self.instance
-            .as_mut()
-            .expect("the shared server is not stopped: ask for `Mongod::own`")
-    }
-}
-
-impl Drop for Mongod {
-    fn drop(&mut self) {
-        if let Some(instance) = &mut self.instance {
-            instance.service.remove();
-        }
+        first_address(host)
     }
 }
 
@@ -263,7 +205,7 @@ impl Drop for MongoDatabase {
 
 /// A server that the harness starts.
 #[derive(Debug)]
-struct Instance {
+pub struct MongodInstance {
     service: Service,
     port: u16,
     options: Vec<String>,
@@ -271,7 +213,7 @@ struct Instance {
     is_member: bool,
 }
 
-impl Instance {
+impl MongodInstance {
     fn create(folder: PathBuf, options: &[&str], is_member: bool, keep: Keep) -> Self {
         let service = Service::new("mongod", folder, keep);
         std::fs::create_dir_all(service.folder().join("data")).expect("create the data folder");
@@ -283,6 +225,28 @@ impl Instance {
         }
     }
 
+    /// Makes the replica set, if it is none yet, and waits until it takes writes.
+    fn await_primary(&self) {
+        let url = format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port);
+        let admin = connect(&url).database("admin");
+        let run = |command: Document| wait(async { admin.run_command(command).await });
+        let host = format!("127.0.0.1:{}", self.port);
+        let config = doc! { "_id": "rs0", "members": [{ "_id": 0, "host": host }] };
+        // It is one already after a restart.
+        let _already = run(doc! { "replSetInitiate": config });
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let hello = run(doc! { "hello": 1 }).unwrap_or_default();
+            if hello.get_bool("isWritablePrimary").unwrap_or(false) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "mongod is no primary: {hello}");
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Instance for MongodInstance {
     fn url(&self) -> String {
         let query = if self.is_member {
             "?replicaSet=rs0"
@@ -290,6 +254,10 @@ impl Instance {
             ""
         };
         format!("mongodb://127.0.0.1:{}/{query}", self.port)
+    }
+
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
     }
 
     fn start(&mut self) {
@@ -318,26 +286,6 @@ impl Instance {
         });
         if self.is_member {
             self.await_primary();
-        }
-    }
-
-    /// Makes the replica set, if it is none yet, and waits until it takes writes.
-    fn await_primary(&self) {
-        let url = format!("mongodb://127.0.0.1:{}/?directConnection=true", self.port);
-        let admin = connect(&url).database("admin");
-        let run = |command: Document| wait(async { admin.run_command(command).await });
-        let host = format!("127.0.0.1:{}", self.port);
-        let config = doc! { "_id": "rs0", "members": [{ "_id": 0, "host": host }] };
-        // It is one already after a restart.
-        let _already = run(doc! { "replSetInitiate": config });
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let hello = run(doc! { "hello": 1 }).unwrap_or_default();
-            if hello.get_bool("isWritablePrimary").unwrap_or(false) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "mongod is no primary: {hello}");
-            sleep(Duration::from_millis(10));
         }
     }
 }

@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::database::Database;
-use crate::process::{ProcessId, Signal};
+use crate::process::Signal;
 use crate::run::{Keep, Run, build_folder, unique};
-use crate::server::{free_port, is_open_to_all, unprivileged};
+use crate::server::{Instance, Server, first_address};
 use crate::service::Service;
+use crate::starting::{free_port, is_open_to_all, unprivileged};
 
 /// Settings of every server that the harness starts; a test's own come after them.
 const SETTINGS: &[(&str, &str)] = &[
@@ -40,42 +41,21 @@ const SETTINGS: &[(&str, &str)] = &[
     ("extra_float_digits", "0"),
 ];
 
-/// A PostgreSQL server. Private ones end when dropped.
-#[derive(Debug)]
-pub struct Postgres {
-    /// URL of the database `postgres` on it.
-    url: String,
-    /// Absent for the shared server.
-    cluster: Option<Cluster>,
-}
+/// A PostgreSQL server; its URL is that of the database `postgres` on it.
+pub type Postgres = Server<Cluster>;
 
 impl Postgres {
     /// The server that all tests of the run share: `TAHR_TEST_POSTGRES_URL`, or one of the run's own.
     pub fn shared() -> Self {
-        let url = std::env::var("TAHR_TEST_POSTGRES_URL").unwrap_or_else(|_| {
-            Run::current().once("postgres", || {
-                // Its owner is the run, so it is not ended as a private one is.
-                // A first attempt may have been killed half-way, and have left its own.
-                let folder = Run::current()
-                    .folder()
-                    .join(format!("postgres-{}", unique()));
-                let mut cluster = Cluster::create(folder, None, &[], Keep::Run);
-                cluster.start();
-                cluster.url()
-            })
-        });
-        Self { url, cluster: None }
+        Self::of_the_run("TAHR_TEST_POSTGRES_URL", "postgres", |folder| {
+            Cluster::create(folder, None, &[], Keep::Run)
+        })
     }
 
     /// A server of the test's own: of this major version or the system's, with these settings.
     pub fn own(version: Option<u32>, settings: &[(&str, &str)]) -> Self {
         let folder = Run::current().make_folder("postgres");
-        let mut cluster = Cluster::create(folder, version, settings, Keep::Test);
-        cluster.start();
-        Self {
-            url: cluster.url(),
-            cluster: Some(cluster),
-        }
+        Self::of_the_test(Cluster::create(folder, version, settings, Keep::Test))
     }
 
     /// The major versions that [`own`](Self::own) can be asked for here, ascending.
@@ -106,36 +86,12 @@ impl Postgres {
             other => panic!("the server is not reached by TCP but by {other:?}"),
         };
         let port = config.get_ports().first().copied().unwrap_or(5432);
-        std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .expect("the server's address")
-    }
-
-    /// The postmaster, if it runs.
-    pub fn process(&mut self) -> Option<ProcessId> {
-        self.cluster().service.process()
-    }
-
-    /// Starts it again on the same data and port.
-    pub fn start(&mut self) {
-        self.cluster().start();
-    }
-
-    /// Shuts it down in order; sessions are ended.
-    pub fn stop(&mut self) {
-        self.cluster().end(Signal::Int);
-    }
-
-    /// Shuts it down in order and starts it again.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.start();
+        first_address((host, port))
     }
 
     /// Keeps a copy of its data; it has to be stopped.
     pub fn save(&mut self) -> SavedData {
-        let data = self.cluster().data();
+        let data = self.instance().data();
         let saved = data.with_file_name(format!("saved-{}", unique()));
         copy(&data, &saved);
         SavedData(saved)
@@ -143,7 +99,7 @@ impl Postgres {
 
     /// Puts its data back to what was saved, as from a backup; it has to be stopped.
     pub fn put_back(&mut self, saved: &SavedData) {
-        let data = self.cluster().data();
+        let data = self.instance().data();
         fs::remove_dir_all(&data).expect("remove the server's data");
         copy(&saved.0, &data);
     }
@@ -151,7 +107,7 @@ impl Postgres {
     /// Starts it as a promoted standby or a restored backup is: it replays what it has, and goes on
     /// on a new timeline. It has to be stopped.
     pub fn start_on_new_timeline(&mut self) {
-        let cluster = self.cluster();
+        let cluster = self.instance();
         let signal = cluster.data().join("recovery.signal");
         fs::write(&signal, "").expect("write recovery.signal");
         if let Some((user, group)) = unprivileged() {
@@ -160,26 +116,6 @@ impl Postgres {
         let restore = ("restore_command".to_owned(), "/bin/false".to_owned());
         cluster.settings.push(restore);
         cluster.start();
-    }
-
-    /// Ends it on the spot, as a crash does: the next start recovers from WAL.
-    pub fn kill(&mut self) {
-        self.cluster().end(Signal::Quit);
-    }
-
-    fn cluster(&mut self) -> &mut Cluster {
-        self.cluster
-            .as_mut()
-            .expect("the shared server is not stopped: ask for `Postgres::own`")
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        if let Some(cluster) = &mut self.cluster {
-            cluster.end(Signal::Quit);
-            cluster.service.remove();
-        }
     }
 }
 
@@ -199,7 +135,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// A data folder with its programs, running or not.
 #[derive(Debug)]
-struct Cluster {
+pub struct Cluster {
     /// Its folder holds `data`, the socket and the log.
     service: Service,
     programs: PathBuf,
@@ -253,12 +189,13 @@ impl Cluster {
     fn data(&self) -> PathBuf {
         self.service.folder().join("data")
     }
+}
 
+impl Instance for Cluster {
     fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Starts the server and waits until it takes connections.
     fn start(&mut self) {
         let folder = self.service.folder();
         let program = self.programs.join("postgres");
@@ -279,12 +216,21 @@ impl Cluster {
         });
     }
 
-    fn end(&mut self, signal: Signal) {
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
+
+    fn stop(&mut self) {
         // A walsender whose client hangs holds a shutdown in order up until it is timed out.
-        if let Some(process) = self.service.process().filter(|_| signal == Signal::Int) {
+        if let Some(process) = self.service.process() {
             process.signal(Signal::Int);
             process.wait(Duration::from_secs(30));
         }
+        self.kill();
+    }
+
+    fn kill(&mut self) {
+        // Its shared memory is given back, and the next start recovers from WAL.
         self.service.end(Signal::Quit);
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use redis::{Connection, FromRedisValue, RedisResult};
 
 use crate::database::Row;
-use crate::process::{ProcessId, Signal};
 use crate::proxy::Proxy;
 use crate::run::{Keep, Run};
-use crate::server::free_port;
+use crate::server::{Instance, Server, first_address};
 use crate::service::Service;
+use crate::starting::free_port;
 
 /// Logical databases of a server that the harness starts: more than a run has tests.
 const DATABASES: u32 = 1000;
@@ -21,42 +21,22 @@ const DATABASES: u32 = 1000;
 /// Keys asked for in one round trip.
 const PIPELINE: usize = 1000;
 
-/// A Redis server. Private ones end when dropped.
-#[derive(Debug)]
-pub struct Redis {
-    /// `redis://host:port`, without a database.
-    url: String,
-    /// Absent for the shared server.
-    instance: Option<Instance>,
-}
+/// A Redis server; its URL is `redis://host:port`.
+pub type Redis = Server<RedisInstance>;
 
 impl Redis {
     /// The server that all tests of the run share: `TAHR_TEST_REDIS_URL`, or one of the run's own.
     pub fn shared() -> Self {
-        let url = std::env::var("TAHR_TEST_REDIS_URL").unwrap_or_else(|_| {
-            Run::current().once("redis", || {
-                let folder = Run::current().folder().join("redis");
-                let mut instance = Instance::create(folder, &[], Keep::Run);
-                instance.start();
-                instance.url()
-            })
-        });
-        Self {
-            url: url.trim_end_matches('/').to_owned(),
-            instance: None,
-        }
+        Self::of_the_run("TAHR_TEST_REDIS_URL", "redis", |folder| {
+            RedisInstance::create(folder, &[], Keep::Run)
+        })
     }
 
     /// A server of the test's own, without persistence unless `options` (as on the command line)
     /// ask for it.
     pub fn own(options: &[&str]) -> Self {
         let folder = Run::current().make_folder("redis");
-        let mut instance = Instance::create(folder, options, Keep::Test);
-        instance.start();
-        Self {
-            url: instance.url(),
-            instance: Some(instance),
-        }
+        Self::of_the_test(RedisInstance::create(folder, options, Keep::Test))
     }
 
     /// A logical database that no other test of the run was given, emptied.
@@ -64,7 +44,7 @@ impl Redis {
         // 0 stays unused: whoever forgets the number is found out.
         let number = Run::current().count("redis-database") + 1;
         let database = RedisDatabase {
-            url: format!("{}/{number}", self.url),
+            url: format!("{}/{number}", self.url.trim_end_matches('/')),
         };
         let emptied: RedisResult<()> = database
             .try_connect()
@@ -84,50 +64,7 @@ impl Redis {
         } else {
             format!("{host}:6379")
         };
-        std::net::ToSocketAddrs::to_socket_addrs(&host)
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .expect("the server's address")
-    }
-
-    /// The server's process, if it runs.
-    pub fn process(&mut self) -> Option<ProcessId> {
-        self.instance().service.process()
-    }
-
-    /// Starts it again on the same port; without persistence it is empty.
-    pub fn start(&mut self) {
-        self.instance().start();
-    }
-
-    /// Shuts it down in order.
-    pub fn stop(&mut self) {
-        self.instance().service.end(Signal::Term);
-    }
-
-    /// Shuts it down in order and starts it again.
-    pub fn restart(&mut self) {
-        self.stop();
-        self.start();
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        self.instance().service.end(Signal::Kill);
-    }
-
-    fn instance(&mut self) -> &mut Instance {
-        self.instance
-            .as_mut()
-            .expect("the shared server is not stopped: ask for `Redis::own`")
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        if let Some(instance) = &mut self.instance {
-            instance.service.remove();
-        }
+        first_address(&host)
     }
 }
 
@@ -240,13 +177,13 @@ impl Drop for RedisDatabase {
 
 /// A server's port and options, running or not.
 #[derive(Debug)]
-struct Instance {
+pub struct RedisInstance {
     service: Service,
     port: u16,
     options: Vec<String>,
 }
 
-impl Instance {
+impl RedisInstance {
     fn create(folder: PathBuf, options: &[&str], keep: Keep) -> Self {
         let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         if options.iter().any(|option| option == "--cluster-enabled") {
@@ -259,12 +196,17 @@ impl Instance {
             options,
         }
     }
+}
 
+impl Instance for RedisInstance {
     fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Starts the server and waits until it answers.
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
+
     fn start(&mut self) {
         let mut command = self.service.command(Path::new("redis-server"), None);
         command

@@ -1,70 +1,120 @@
-//! What starting a server takes, whichever it is.
+//! A server, whichever it is: shared by the tests of a run, or one test's own to stop and kill.
 
-use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
-use crate::run::Run;
+use crate::process::{ProcessId, Signal};
+use crate::run::{Run, unique};
+use crate::service::Service;
 
-/// Ports below the range that the system hands out by itself: a server that is restarted finds its
-/// port as it left it.
-const PORTS: std::ops::Range<u32> = 15_000..32_000;
+/// A server that the harness makes, running or not.
+pub trait Instance: fmt::Debug {
+    /// Starts it on its data and port, and waits until it takes connections.
+    fn start(&mut self);
 
-/// How long a server may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
+    /// Its process and folder.
+    fn service(&mut self) -> &mut Service;
 
-/// A port that no other test of the run was given and on which nobody listens.
-pub(crate) fn free_port() -> u16 {
-    // Runs at the same time start at different places.
-    let start = Run::current().process().pid().wrapping_mul(7919);
-    loop {
-        let count = Run::current().count("port").wrapping_add(start);
-        let port = PORTS.start + count % (PORTS.end - PORTS.start);
-        let port = u16::try_from(port).expect("a port");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+    /// What clients connect to.
+    fn url(&self) -> String;
+
+    /// Shuts it down in order.
+    fn stop(&mut self) {
+        self.service().end(Signal::Term);
+    }
+
+    /// Ends it on the spot, as a crash does.
+    fn kill(&mut self) {
+        self.service().end(Signal::Kill);
+    }
+}
+
+/// A server of one kind. A test's own ends when dropped.
+#[derive(Debug)]
+pub struct Server<I: Instance> {
+    /// Without a database.
+    pub(crate) url: String,
+    /// Absent for the shared server.
+    instance: Option<I>,
+}
+
+impl<I: Instance> Server<I> {
+    /// The server that all tests of the run share: what the environment names in `variable`, or one
+    /// of the run's own, made in a folder named after `name`.
+    pub(crate) fn of_the_run(
+        variable: &str,
+        name: &str,
+        create: impl FnOnce(PathBuf) -> I,
+    ) -> Self {
+        let url = std::env::var(variable).unwrap_or_else(|_| {
+            Run::current().once(name, || {
+                // A first attempt may have been killed half-way, and have left its own.
+                let folder = Run::current().folder().join(format!("{name}-{}", unique()));
+                let mut instance = create(folder);
+                instance.start();
+                instance.url()
+            })
+        });
+        Self {
+            url,
+            instance: None,
+        }
+    }
+
+    /// A server of the test's own, started.
+    pub(crate) fn of_the_test(mut instance: I) -> Self {
+        instance.start();
+        Self {
+            url: instance.url(),
+            instance: Some(instance),
+        }
+    }
+
+    /// Its process, if it runs.
+    pub fn process(&mut self) -> Option<ProcessId> {
+        self.instance().service().process()
+    }
+
+    /// Starts it again on the same port, with the data that it keeps.
+    pub fn start(&mut self) {
+        self.instance().start();
+    }
+
+    /// Shuts it down in order; sessions are ended.
+    pub fn stop(&mut self) {
+        self.instance().stop();
+    }
+
+    /// Shuts it down in order and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// Ends it on the spot, as a crash does.
+    pub fn kill(&mut self) {
+        self.instance().kill();
+    }
+
+    pub(crate) fn instance(&mut self) -> &mut I {
+        self.instance
+            .as_mut()
+            .expect("the shared server is not stopped: ask for one of the test's own")
+    }
+}
+
+impl<I: Instance> Drop for Server<I> {
+    fn drop(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            instance.kill();
+            instance.service().remove();
         }
     }
 }
 
-/// Waits until `ready` answers true; an error, or 60 s without, is reported with the server's log.
-pub(crate) fn await_ready(
-    name: &str,
-    log: &Path,
-    mut ready: impl FnMut() -> Result<bool, String>,
-) -> Result<(), String> {
-    let deadline = Instant::now() + PATIENCE;
-    let fault = loop {
-        match ready() {
-            Ok(true) => return Ok(()),
-            Ok(false) if Instant::now() < deadline => sleep(Duration::from_millis(10)),
-            Ok(false) => break format!("not ready within {PATIENCE:?}"),
-            Err(fault) => break fault,
-        }
-    };
-    let log = fs::read_to_string(log).unwrap_or_default();
-    Err(format!("{name}: {fault}; its log:\n{log}"))
-}
-
-/// Whether any user may enter every folder on the way to a file.
-pub(crate) fn is_open_to_all(path: &Path) -> bool {
-    path.ancestors().skip(1).all(|folder| {
-        fs::metadata(folder).is_ok_and(|folder| folder.permissions().mode() & 0o001 != 0)
-    })
-}
-
-/// User and group of a server that refuses to run as root: under root it runs as `nobody`.
-pub(crate) fn unprivileged() -> Option<(u32, u32)> {
-    if !rustix::process::geteuid().is_root() {
-        return None;
-    }
-    let users = fs::read_to_string("/etc/passwd").expect("read /etc/passwd");
-    let nobody = users.lines().find_map(|line| {
-        let mut fields = line.strip_prefix("nobody:")?.split(':').skip(1);
-        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-    });
-    Some(nobody.expect("a user `nobody`"))
+/// The first address of a host and port.
+pub(crate) fn first_address(of: impl ToSocketAddrs) -> SocketAddr {
+    let mut found = of.to_socket_addrs().expect("the server's address");
+    found.next().expect("an address")
 }

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::process::{ProcessId, Signal};
 use crate::run::{Keep, Run, spawn};
-use crate::server::await_ready;
+use crate::starting::await_ready;
 
 /// A server's process, its folder, and its log in there. Whoever holds it ends it: when it is
 /// dropped, the process stays (the reaper of the run ends it) and so does the folder.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub struct Service {
     name: &'static str,
     folder: PathBuf,
     keep: Keep,
