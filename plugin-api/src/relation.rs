@@ -158,19 +158,11 @@ impl Column {
     pub fn has_one_text_per_value(&self) -> bool {
         const TEXTS: [&str; 4] = ["text", "character varying", "character", "name"];
         match self.kind {
-            ValueKind::Bool
-            | ValueKind::Int
-            | ValueKind::Bytes
-            | ValueKind::Date
-            | ValueKind::Time
-            | ValueKind::Timestamp
-            | ValueKind::TimestampTz
-            | ValueKind::Uuid => true,
             ValueKind::Text => {
                 let name = self.type_name.split('(').next().unwrap_or_default();
                 TEXTS.contains(&name)
             }
-            _ => false,
+            kind => kind.has_one_text_per_value(),
         }
     }
 }

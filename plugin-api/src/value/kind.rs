@@ -44,6 +44,23 @@ pub enum ValueKind {
 }
 
 impl ValueKind {
+    /// Whether two different texts of the kind, as PostgreSQL prints it, are two different values.
+    /// Not said of texts: there it is a matter of type and collation.
+    #[must_use]
+    pub fn has_one_text_per_value(self) -> bool {
+        matches!(
+            self,
+            Self::Bool
+                | Self::Int
+                | Self::Bytes
+                | Self::Date
+                | Self::Time
+                | Self::Timestamp
+                | Self::TimestampTz
+                | Self::Uuid
+        )
+    }
+
     /// The kind of a type by its OID in `pg_type`, for the types that every PostgreSQL has.
     ///
     /// Arrays of built-in types are recognized too; types made by users (enums, domains,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{table::Table, types::compares_exactly};
+use crate::table::Table;
 
 /// `name` as an identifier.
 pub(crate) fn quote(name: &str) -> String {
@@ -144,7 +144,8 @@ impl Table {
         let all = join(&self.written, " AND ", |index| {
             number += 1;
             let column = self.quoted(index);
-            if compares_exactly(self.relation.columns[index].kind) {
+            // Where `=` is equality of the text, the column need not be printed.
+            if self.relation.columns[index].kind.has_one_text_per_value() {
                 format!("{column} IS NOT DISTINCT FROM ${number}")
             } else {
                 format!(

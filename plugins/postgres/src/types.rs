@@ -1,6 +1,6 @@
 //! Which type a column gets, and which of PostgreSQL's types hold all values of which others.
 
-use tahr_plugin_api::{Column, Rule, RuleTable, ValueKind};
+use tahr_plugin_api::{Column, Rule, RuleTable};
 
 /// How a table that is made for a relation holds `column`. `is_known`: whether the target has the
 /// source's type, which extensions, users and newer versions of PostgreSQL may have added.
@@ -114,22 +114,6 @@ fn modifiers_fit(from: &TypeName, to: &TypeName) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether `=` on such a column is equality of the text, so that a whole row can be matched
-/// without printing the column.
-pub(crate) fn compares_exactly(kind: ValueKind) -> bool {
-    matches!(
-        kind,
-        ValueKind::Bool
-            | ValueKind::Int
-            | ValueKind::Bytes
-            | ValueKind::Date
-            | ValueKind::Time
-            | ValueKind::Timestamp
-            | ValueKind::TimestampTz
-            | ValueKind::Uuid
-    )
 }
 
 #[cfg(test)]
