@@ -8,12 +8,13 @@ use tahr_plugin_api::{
 
 use super::{
     feed::{self, Fed, Feed},
+    reach::Limits,
     worker::{Flow, Worker},
 };
 
 /// A lane that holds everything stores a bare advance of its position after this much of the
-/// source's log, or this long, so that the source needs to keep less; and where files of the log
-/// wait for nothing else.
+/// source's log, or this long, so that the source needs to keep less; at once where the log waits
+/// for that.
 const ADVANCE_BYTES: u64 = 16 << 20;
 const ADVANCE_AFTER: Duration = Duration::from_secs(60);
 /// Changes and transactions given to the writer and not stored yet.
@@ -38,7 +39,7 @@ impl Worker {
         let most = most.map_or(usize::MAX, |rows| {
             usize::try_from(rows).unwrap_or(usize::MAX)
         });
-        let limits = feed::Limits {
+        let limits = Limits {
             rows: most.min(self.setup.sync.max_batch_rows as usize),
             bytes: usize::try_from(self.setup.sync.max_batch_bytes).unwrap_or(usize::MAX),
             delay: self.setup.sync.max_delay,

@@ -1,27 +1,21 @@
 //! From the log's arenas to the batches of one lane.
 //!
-//! Small transactions are merged up to the sync's limits, large ones are handed over in parts, and
-//! no batch crosses a version of a relation. A transaction that has nothing for the lane costs
-//! nothing: it only moves [`Feed::at`] on.
+//! What is read is handed over once, in order, whatever becomes of the log meanwhile; where a batch
+//! ends [`Growing`] says. A transaction that has nothing for the lane costs nothing: it only moves
+//! [`Feed::at`] on.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tahr_plugin_api::{
-    Batch, Part, Position, Relation, Route, Segment, WriteError,
+    Batch, Part, Position, Relation, Segment, WriteError,
     abi::{Arena, RawTransaction},
 };
 
-use super::route::Routes;
+use super::{
+    reach::{Growing, Limits, Loaded, Reach},
+    route::Routes,
+};
 use crate::log::{Cursor, LaneId, Log, Next};
-
-/// How large a batch may grow.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) rows: usize,
-    pub(super) bytes: usize,
-    /// How long a batch that isn't full waits for more.
-    pub(super) delay: Duration,
-}
 
 /// What comes next for the lane.
 #[derive(Debug)]
@@ -52,29 +46,6 @@ pub(super) struct Feed {
     /// The position that the writer was given last, which the next batch starts from.
     given: Position,
     loaded: VecDeque<Loaded>,
-}
-
-/// An arena being handed over.
-#[derive(Debug)]
-struct Loaded {
-    arena: Arena,
-    routes: Arc<[Option<Route>]>,
-    /// The next transaction in it, and the next change of that.
-    transaction: usize,
-    change: u32,
-}
-
-/// A batch in the making: how far it reaches into the loaded arenas.
-#[derive(Clone, Debug)]
-struct Reach {
-    /// Arenas that are used up, and the place in the next one.
-    arenas: usize,
-    transaction: usize,
-    change: u32,
-    rows: usize,
-    bytes: usize,
-    end: Position,
-    transactions: u64,
 }
 
 impl Feed {
@@ -192,93 +163,19 @@ impl Feed {
         let Some(front) = self.loaded.front() else {
             return Ok(None);
         };
-        let mut reach = Reach {
-            arenas: 0,
-            transaction: front.transaction,
-            change: front.change,
-            rows: 0,
-            bytes: 0,
-            end: self.at.clone(),
-            transactions: 0,
-        };
-        // The last place where the batch could end with whole transactions only.
-        let mut whole: Option<Reach> = None;
-        let mut versions: Vec<(u32, u32)> = Vec::new();
+        // The end of a transaction whose beginning was handed over stands alone.
+        let is_single = self.is_open || single;
+        let mut batch = Growing::new(front, self.at.clone(), limits, is_single);
         loop {
-            if reach.arenas == self.loaded.len() {
-                let can_wait = !limits.delay.is_zero() && !reach.end.is_inside();
-                let patience = if can_wait {
-                    limits.delay
-                } else {
-                    Duration::ZERO
-                };
-                if self.load(routes, patience)?.is_some() {
+            if let Some(loaded) = self.loaded.get(batch.next_arena()) {
+                if batch.add(loaded) {
                     break;
                 }
-                let Some(next) = self.loaded.get(reach.arenas) else {
-                    continue;
-                };
-                reach.transaction = next.transaction;
-                reach.change = next.change;
-            }
-            let loaded = &self.loaded[reach.arenas];
-            if crosses_version(&loaded.routes, &mut versions) {
+            } else if self.load(routes, batch.patience())?.is_some() {
                 break;
             }
-            if self.fill(&mut reach, &mut whole, limits, single) {
-                break;
-            }
-            reach.arenas += 1;
-            if let Some(next) = self.loaded.get(reach.arenas) {
-                reach.transaction = next.transaction;
-                reach.change = next.change;
-            }
         }
-        // A part and whole transactions don't go together: the part comes next.
-        if reach.end.is_inside()
-            && let Some(whole) = whole
-        {
-            return Ok(Some(whole));
-        }
-        Ok((reach.end != self.at).then_some(reach))
-    }
-
-    /// Adds the transactions of the arena at `reach` as far as they fit; whether the batch is
-    /// complete.
-    fn fill(
-        &self,
-        reach: &mut Reach,
-        whole: &mut Option<Reach>,
-        limits: Limits,
-        single: bool,
-    ) -> bool {
-        let loaded = &self.loaded[reach.arenas];
-        let arena = &loaded.arena;
-        let bytes_per_change = arena.data().len() / arena.changes().len().max(1);
-        while reach.transaction < arena.transactions().len() {
-            let (_, end) = arena.changes_of(reach.transaction);
-            let rows = (end - reach.change) as usize;
-            let has_some = reach.rows > 0;
-            let bytes = rows * bytes_per_change;
-            let is_full = reach.rows + rows > limits.rows || reach.bytes + bytes > limits.bytes;
-            if has_some && is_full {
-                return true;
-            }
-            reach.rows += rows;
-            reach.bytes += bytes;
-            reach.end = arena.position_after(reach.transaction);
-            reach.transaction += 1;
-            reach.change = end;
-            if !reach.end.is_inside() {
-                reach.transactions += 1;
-                *whole = Some(reach.clone());
-                // The end of a transaction whose beginning was handed over stands alone.
-                if self.is_open || single {
-                    return true;
-                }
-            }
-        }
-        false
+        Ok(batch.finish(&self.at))
     }
 
     /// Hands over what `reach` spans; none where nothing of it is for this lane.
@@ -343,31 +240,6 @@ pub(crate) fn first_behind(arena: &Arena, position: &Position) -> Option<(usize,
         0
     };
     Some((index, first + u32::try_from(covered).unwrap_or(0)))
-}
-
-/// Whether the relations of an arena include another version of a table already in the batch;
-/// otherwise they are added to it.
-fn crosses_version(routes: &[Option<Route>], versions: &mut Vec<(u32, u32)>) -> bool {
-    let news = || {
-        routes
-            .iter()
-            .flatten()
-            .map(|route| (route.relation.oid, route.relation.version))
-    };
-    let crosses = |&(oid, version): &(u32, u32)| {
-        versions
-            .iter()
-            .any(|&(known, at)| known == oid && at != version)
-    };
-    if news().any(|new| crosses(&new)) {
-        return true;
-    }
-    for new in news() {
-        if !versions.contains(&new) {
-            versions.push(new);
-        }
-    }
-    false
 }
 
 /// How many changes of `batch` are for its lane.

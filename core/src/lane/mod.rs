@@ -45,6 +45,7 @@ mod copy;
 mod feed;
 mod mend;
 mod probe;
+mod reach;
 mod ready;
 pub mod rejected;
 mod resync;

@@ -217,17 +217,18 @@ impl State {
         lane.is_some_and(|lane| std::mem::take(&mut lane.is_on_disk))
     }
 
-    /// Notes that `id` needs nothing before `position`; whether files are kept only until lanes have
-    /// stored so, it among them.
+    /// Notes that `id` needs nothing before `position`; whether somebody waits until it has stored so:
+    /// lanes for their turn, or files that are kept for nothing else.
     pub(super) fn passed(&mut self, id: LaneId, position: Position) -> bool {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return false;
         };
         lane.passed(position);
-        let Some((_, end)) = self.disk.end() else {
-            return false;
-        };
-        lane.stored < *end && holders(&self.lanes).all(|lane| lane.needs_from() >= end)
+        let stored = lane.stored.clone();
+        let frees_files = self.disk.end().is_some_and(|(_, end)| {
+            stored < *end && holders(&self.lanes).all(|lane| lane.needs_from() >= end)
+        });
+        frees_files || self.turns.wait_for(id, &stored)
     }
 
     pub(super) fn stored(&mut self, id: LaneId, position: Position) {

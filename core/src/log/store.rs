@@ -336,7 +336,7 @@ impl Log {
     }
 
     /// Notes that `lane` needs nothing before `position`, though its target was not told so yet; whether
-    /// files of the log are kept only until lanes have stored so, this one among them.
+    /// somebody waits until it was: lanes for their turn, or files that are kept for nothing else.
     pub fn passed(&self, lane: LaneId, position: Position) -> bool {
         self.lock().passed(lane, position)
     }

@@ -8,8 +8,9 @@
 //! each before the other has come to the end of its own. So lanes take turns:
 //!
 //! - A lane for which the log has begun anew *has its turn* until it has stored something behind where
-//!   that was. From then on it reads along with whoever comes next, wherever the log begins: so each
-//!   turn brings one lane out of the reach of the others.
+//!   that was, be it only how far it has read where nothing was for it. From then on it reads along with
+//!   whoever comes next, wherever the log begins: so each turn brings one lane out of the reach of the
+//!   others.
 //! - Who comes to what the log has let go of while another has its turn waits, in the order of coming,
 //!   is cut off, and so holds up nobody. What the slot keeps for it stays.
 //! - A turn ends, too, with a lane that is parked, leaves, or doesn't come for a few seconds: a target
@@ -58,6 +59,12 @@ impl Turns {
         }
     }
 
+    /// Whether others wait until `lane`, which has stored up to `stored`, has stored more.
+    pub(super) fn wait_for(&self, lane: LaneId, stored: &Position) -> bool {
+        let has_begun = self.begun_at.as_ref().is_some_and(|begun| stored <= begun);
+        has_begun && self.lanes.len() > 1 && self.lanes.front() == Some(&lane)
+    }
+
     /// Notes that `lane` waits for nothing: it reads on, or will never.
     pub(super) fn settled(&mut self, lane: LaneId) {
         let Some(place) = self.lanes.iter().position(|&waiting| waiting == lane) else {
@@ -103,7 +110,10 @@ mod tests {
         let at = Position::at(Lsn(7));
         assert!(turns.ask(A, none));
         turns.begun(A, at.clone());
+        assert!(!turns.wait_for(A, &at), "nobody waits");
         assert!(!turns.ask(B, none) && !turns.ask(C, none));
+        assert!(turns.wait_for(A, &at) && !turns.wait_for(A, &Position::at(Lsn(8))));
+        assert!(!turns.wait_for(B, &at));
         turns.settled(A);
         turns.settled(B);
         assert!(!turns.ask(B, none), "A is not through");
