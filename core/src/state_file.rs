@@ -7,7 +7,7 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use fs_err::{File, OpenOptions, os::unix::fs::OpenOptionsExt as _};
@@ -44,9 +44,28 @@ pub(crate) fn replace(path: &Path, content: &[u8], written: impl FnOnce()) -> io
 ///
 /// It can't be removed.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs_err::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    if_there(fs_err::remove_file(path)).map(drop)
+}
+
+/// The paths of what is in `folder`; nothing where there is none.
+///
+/// # Errors
+///
+/// It can't be read.
+pub(crate) fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = if_there(fs_err::read_dir(folder))?.into_iter().flatten();
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+/// What was done to a file or folder that need not be there; none where it isn't.
+///
+/// # Errors
+///
+/// Any other of it.
+pub(crate) fn if_there<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
     }
 }
 

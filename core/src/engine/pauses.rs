@@ -47,10 +47,10 @@ impl Pauses {
     /// The file can't be read: what was paused must not start unasked.
     pub fn load(state_dir: &Path) -> Result<Self, Error> {
         let path = path(state_dir);
-        let bytes = match fs_err::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Error::failed("read what is paused").caused_by(error)),
+        let bytes = state_file::if_there(fs_err::read(&path))
+            .map_err(|error| Error::failed("read what is paused").caused_by(error))?;
+        let Some(bytes) = bytes else {
+            return Ok(Self::default());
         };
         serde_json::from_slice(&bytes).map_err(|error| {
             Error::failed(format!("read what is paused: {}", path.display()))

@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::state_file;
+
 /// What lies in a log's folder that was set aside, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Aside {
@@ -31,14 +33,8 @@ pub(super) struct Garbage(Kept);
 impl Aside {
     /// Finds what is in `folder`.
     pub(super) fn find(folder: &Path) -> io::Result<Self> {
-        let entries = match fs_err::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error),
-        };
         let mut found = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
+        for path in state_file::entries(folder)? {
             if is_set_aside(&path) {
                 // A new name doesn't change when a file was written.
                 let data = fs_err::symlink_metadata(&path)?;

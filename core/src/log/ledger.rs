@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tahr_plugin_api::{Relation, failpoint};
 
 use super::{aside, recover::cut};
-use crate::state_file::{self, sync_folder};
+use crate::state_file::{self, if_there, sync_folder};
 
 /// Which stream a log is of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,14 +68,11 @@ impl Ledger {
 
     /// Whether the folder says that it is of this stream; none where it says nothing.
     pub(super) fn is_ours(&self) -> io::Result<Option<bool>> {
-        match fs_err::read(self.stream()) {
-            Ok(bytes) => {
-                let found: Option<LogId> = serde_json::from_slice(&bytes).ok();
-                Ok(Some(found.as_ref() == Some(&self.id)))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let bytes = if_there(fs_err::read(self.stream()))?;
+        Ok(bytes.map(|bytes| {
+            let found: Option<LogId> = serde_json::from_slice(&bytes).ok();
+            found.as_ref() == Some(&self.id)
+        }))
     }
 
     /// Makes the folder, and says in it which stream it is of. Nothing is made before there is
@@ -116,11 +113,7 @@ impl Ledger {
 
     /// The relations of the list; none where it is damaged.
     pub(super) fn relations(&self) -> io::Result<Option<Vec<Relation>>> {
-        let bytes = match fs_err::read(self.list()) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
-            Err(error) => return Err(error),
-        };
+        let bytes = if_there(fs_err::read(self.list()))?.unwrap_or_default();
         // A torn line was never finished, so nothing refers to it; and it must not swallow the next.
         let whole = bytes.iter().rposition(|&byte| byte == b'\n');
         let whole = whole.map_or(0, |last| last + 1);
@@ -135,14 +128,8 @@ impl Ledger {
 
     /// The segment files that are here, by number.
     pub(super) fn segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
-        let entries = match fs_err::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
         let mut segments = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
+        for path in state_file::entries(&self.folder)? {
             let is_segment = path.extension().is_some_and(|suffix| suffix == "segment");
             let number = path
                 .file_stem()

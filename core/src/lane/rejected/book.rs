@@ -29,6 +29,7 @@ pub(super) use lines::End;
 pub(super) use lines::seal_json;
 
 use super::{deed::Key, entry::Entry};
+use crate::state_file;
 use entries::Entries;
 use file::BookFile;
 use lines::{Content, Head, Noted, Record, seal_head, seal_records};
@@ -71,11 +72,8 @@ impl Book {
     ///
     /// It can't be read, or is damaged otherwise than at its end, which a crash may have cut.
     pub fn open(path: &Path) -> io::Result<Self> {
-        match fs_err::read(path) {
-            Ok(bytes) => Self::of_bytes(path, &bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::of_bytes(path, &[]),
-            Err(error) => Err(error),
-        }
+        let bytes = state_file::if_there(fs_err::read(path))?;
+        Self::of_bytes(path, &bytes.unwrap_or_default())
     }
 
     /// What `bytes`, the file at `path`, hold.

@@ -9,7 +9,7 @@ use std::{
 use fs_err::{File, os::unix::fs::FileExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::masters::owner_only;
+use crate::{masters::owner_only, state_file::if_there};
 
 /// How many bytes at the end of a file are looked at for its last whole line at a time.
 const TAIL: u64 = 1 << 16;
@@ -56,11 +56,8 @@ impl Lines {
     /// Adds whole lines, in one piece. After an error they are not there.
     pub(super) fn push(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.end > 0 && self.end + lines.len() as u64 > self.limit {
-            match fs_err::rename(&self.path, &self.older) {
-                // The last attempt came no further than this.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                renamed => renamed?,
-            }
+            // The last attempt may have come no further than this.
+            if_there(fs_err::rename(&self.path, &self.older))?;
             self.file = owner_only::options().read(true).open(&self.path)?;
             self.end = 0;
         }
@@ -136,18 +133,13 @@ pub(super) fn last<T: DeserializeOwned>(
 fn open_both([older, newer]: &[PathBuf; 2]) -> io::Result<[Option<File>; 2]> {
     let mut tries = 0;
     loop {
-        let files = [open(older)?, open(newer)?];
+        let files = [if_there(File::open(older))?, if_there(File::open(newer))?];
         tries += 1;
-        if tries == 3 || identity(open(older)?.as_ref())? == identity(files[0].as_ref())? {
+        if tries == 3
+            || identity(if_there(File::open(older))?.as_ref())? == identity(files[0].as_ref())?
+        {
             return Ok(files);
         }
-    }
-}
-
-fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        file => file.map(Some),
     }
 }
 

@@ -5,6 +5,7 @@ use std::{io, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{ConflictLog, Entry, Filter, History, RoundEntry};
+use crate::state_file;
 
 /// What is wanted of the past.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,16 +50,11 @@ impl Question {
         when: impl Fn(&T) -> K,
     ) -> io::Result<Vec<T>> {
         let mut all = Vec::new();
-        let folders = match fs_err::read_dir(state_dir.join("masters")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(all),
-            folders => folders?,
-        };
-        for folder in folders {
-            let folder = folder?;
+        for folder in state_file::entries(&state_dir.join("masters"))? {
             // A name is looked for, and never made a path of: it comes from outside.
             let sync = self.sync.as_ref();
-            if sync.is_none_or(|sync| folder.file_name() == sync.as_str()) {
-                all.extend(read(&folder.path())?);
+            if sync.is_none_or(|sync| folder.file_name() == Some(sync.as_ref())) {
+                all.extend(read(&folder)?);
             }
         }
         if self.sync.is_none() {

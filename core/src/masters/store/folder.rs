@@ -15,7 +15,7 @@ use crate::{
     Error,
     masters::owner_only,
     reconcile::{Record, State},
-    state_file::{self, sync_folder},
+    state_file::{self, if_there, sync_folder},
 };
 
 const FILE: &str = "state";
@@ -166,10 +166,7 @@ impl Store {
     ///
     /// It is there and can't be removed.
     pub fn remove(folder: &Path) -> io::Result<()> {
-        match fs_err::remove_dir_all(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        if_there(fs_err::remove_dir_all(folder)).map(drop)
     }
 
     /// Makes a rename durable: steps behind it would be lost with the new file's name.

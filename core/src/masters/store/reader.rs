@@ -13,7 +13,7 @@ use super::{
     frame::{HEADER, Header, is_unwritten},
     journal::{MAGIC, VERSION},
 };
-use crate::{Error, reconcile::Record};
+use crate::{Error, reconcile::Record, state_file::if_there};
 
 /// What was found.
 #[derive(Debug)]
@@ -36,9 +36,8 @@ struct Reader<'a> {
 
 /// What is kept in the file `path`; none where there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<Found>, Error> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(unreadable)?,
+    let Some(file) = if_there(File::open(path)).map_err(unreadable)? else {
+        return Ok(None);
     };
     let mut reader = Reader {
         path,
