@@ -317,7 +317,9 @@ fn hint(url: &Url, kind: ConnectErrorKind, message: &str) -> String {
             "the server is starting, stopping or has no free connection".to_owned()
         }
         ConnectErrorKind::InUse => {
-            "end the other reader, or give one of two engines another name".to_owned()
+            "a reader that was killed ends there by itself soon; end any other, or give one of two \
+             engines another name"
+                .to_owned()
         }
         ConnectErrorKind::Broken | ConnectErrorKind::Permission | ConnectErrorKind::Other => {
             String::new()

@@ -183,6 +183,8 @@ async fn pass(
             break;
         }
     }
+    // A network that swallows packets swallows the last one too.
+    drop(states.wait_for(|state| state.mode != Mode::Hold).await);
     let _already_closed = to.shutdown().await;
 }
 

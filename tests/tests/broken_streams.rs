@@ -42,7 +42,7 @@ fn fault(engine: &Engine) -> Result<String, String> {
     let source = engine.report()?.sources.pop().ok_or("no source")?;
     source
         .fault
-        .map(|(fault, _)| fault)
+        .map(|fault| fault.message)
         .ok_or_else(|| "no fault".to_owned())
 }
 

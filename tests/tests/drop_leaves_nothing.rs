@@ -108,8 +108,18 @@ async fn the_source_is_as_it_was_and_copied_rows_stay() {
     assert_eq!(cache.keys("t:").expect("scan").len(), 50);
     assert!(cache.keys("tahr:").expect("scan").is_empty());
 
-    // There is nothing left to drop, and nothing comes of trying.
-    engine.tahr(&["drop", "--yes"]).assert_success();
+    assert!(
+        dropped.stdout.contains("removed state folder"),
+        "{}",
+        dropped.stdout
+    );
+
+    // There is nothing left to drop, which is said, and nothing comes of trying.
+    let again = engine.tahr(&["drop", "--yes"]);
+    again.assert_success();
+    let last = again.stdout.lines().last();
+    assert_eq!(last, Some("nothing is left to drop"), "{}", again.stdout);
+    assert!(!again.stdout.contains("removed"), "{}", again.stdout);
     assert_eq!(catalog(&source).await, before);
 }
 
@@ -222,7 +232,9 @@ async fn a_running_engine_is_not_dropped_from_under() {
     let refused = engine.tahr(&["drop", "--yes"]);
     refused.assert_code(1);
     assert!(
-        refused.stderr.contains("another engine (pid"),
+        refused
+            .stderr
+            .contains("the engine of this config runs (pid"),
         "{}",
         refused.stderr
     );

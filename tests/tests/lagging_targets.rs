@@ -275,7 +275,7 @@ async fn at_log_limit_what_a_target_lacks_stays_in_the_source_and_the_others_go_
     let status = source(&engine).expect("the source's status");
     assert!(status.log.disk <= 4 * MIB, "{:?}", status.log);
     assert_eq!(status.log.cut_off, 1);
-    let (fault, _) = status.log.fault.expect("why");
+    let fault = status.log.fault.expect("why").message;
     assert!(fault.contains("log_limit"), "{fault}");
     assert!(held(&database).await > 4 * MIB);
     let shown = engine.tahr(&["status"]).stdout;
@@ -358,7 +358,7 @@ async fn a_full_disk_is_the_matter_of_the_target_that_lags() {
     insert(&database, 0, 8000).await;
     holds(&copy, "the other target holds all").await;
     let status = source(&engine).expect("the source's status");
-    let (fault, _) = status.log.fault.expect("why");
+    let fault = status.log.fault.expect("why").message;
     assert!(fault.contains("can't be written to disk"), "{fault}");
     assert!(status.is_streaming && status.log.cut_off == 1);
     assert!(held(&database).await > 4 * MIB, "the source keeps it");

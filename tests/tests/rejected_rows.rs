@@ -59,6 +59,18 @@ async fn a_rejected_row_parks_its_lane_exactly_there_and_others_go_on() {
     );
     let text = engine.tahr(&["status"]).stdout;
     assert!(text.contains("hint: take the line out"), "{text}");
+    // Who looks for rejected rows there is told where this one is.
+    let listed = engine.tahr(&["rejected"]);
+    listed.assert_success();
+    for says in [
+        "no rows are set aside",
+        "lane s/one is parked, and sets nothing aside: scripted: rejected",
+        "hint: take the line out",
+        "`tahr resume s/one`",
+    ] {
+        assert!(listed.stdout.contains(says), "{}", listed.stdout);
+    }
+    assert!(!listed.stdout.contains("s/two"), "{}", listed.stdout);
 
     database.execute("INSERT INTO t VALUES (5, 'good')").await;
     eventually(SOON, "two goes on", async || {

@@ -111,6 +111,51 @@ async fn one_made_anew_while_tahr_is_stopped_is_a_gap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_that_a_killed_engine_still_holds_is_waited_for_without_alarm() {
+    let server = Postgres::own(None, &[("wal_sender_timeout", "5s")]);
+    let database = table(&server).await;
+    let one = Scripted::new();
+    let (proxy, engine, running) = streaming(&server, &database, &one, "").await;
+    let is_streaming = async || {
+        let report = engine.report()?;
+        let source = report.sources.first().ok_or("no source")?;
+        source
+            .is_streaming
+            .then_some(())
+            .ok_or(format!("{source:?}"))
+    };
+    eventually(SOON, "the source is read", is_streaming).await;
+    // The source is told nothing of the end.
+    proxy.hold();
+    running.kill9();
+    let direct = engine.config();
+    let direct = direct.replace(&database.url_through(&proxy), database.url());
+    engine.write_config(&direct);
+    let running = engine.start();
+    let status = eventually(SOON, "it says what it waits for", async || {
+        let status = engine.tahr(&["status"]).stdout;
+        match status.contains("is in use by pid") {
+            true => Ok(status),
+            false => Err(status),
+        }
+    })
+    .await;
+    let ours = format!("(tahr {})", engine.name());
+    assert!(status.contains(&ours), "{status}");
+    assert!(
+        status.contains("hint: if tahr was killed just now, its stream ends there by itself"),
+        "{status}"
+    );
+    assert_eq!(engine.tahr(&["ping"]).code(), Some(3));
+    eventually(SOON, "the source is read", is_streaming).await;
+    database.execute("INSERT INTO t (v) VALUES ('b')").await;
+    holds(&one, &database, &engine).await;
+    let log = running.terminate().stderr;
+    assert!(log.contains("waiting until the slot is free"), "{log}");
+    assert!(!log.contains("WARN"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn how_long_it_lasts_is_shown_and_one_that_is_lost_is_explained_and_mended() {
     let server = Postgres::own(
         None,

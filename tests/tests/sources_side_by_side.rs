@@ -39,7 +39,7 @@ async fn one_out_of_reach_is_shown_and_tried_again_while_the_other_runs() {
     .await;
     assert_eq!(engine.lane("two").expect("a lane").state, State::Starting);
     let status = engine.tahr(&["status"]).stdout;
-    assert!(status.contains("source away: not streaming"), "{status}");
+    assert!(status.contains("source away: away for "), "{status}");
     assert!(status.contains(" ago: "), "why is not said: {status}");
     // A reload that has nothing to do with it is carried out.
     let reload = engine.tahr(&["reload"]);

@@ -23,8 +23,9 @@ pub struct Verify {
     /// The sync, or only its lane into one target; without one: all.
     #[arg(value_name = "SYNC[/TARGET]")]
     pub part: Option<Part>,
-    /// Only this table of the source; may be given several times.
-    #[arg(long = "table", value_name = "SCHEMA.TABLE")]
+    /// Only this table of the source, as `orders`, `sales.orders` or a pattern; may be given several
+    /// times.
+    #[arg(long = "table", value_name = "TABLE")]
     pub tables: Vec<String>,
     /// Repair the rows that differ.
     #[arg(long)]

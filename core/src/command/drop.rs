@@ -12,6 +12,7 @@ use std::{
     collections::BTreeMap,
     io::{self, BufRead as _, IsTerminal as _},
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{Output, runtime::runtime};
@@ -33,9 +34,16 @@ struct Plan<'a> {
     /// The config without them.
     rest: Config,
     with_data: bool,
+    /// Whether anything was there to be removed.
+    found: AtomicBool,
 }
 
 impl Plan<'_> {
+    /// Notes that something was there to be removed.
+    fn note_found(&self) {
+        self.found.store(true, Ordering::Relaxed);
+    }
+
     fn is_used(&self, source: &str) -> bool {
         self.rest
             .syncs
@@ -51,6 +59,11 @@ pub(super) fn drop(
     output: &mut Output,
 ) -> Result<(), Faults> {
     let plan = plan(config, options)?;
+    // The lock makes the folder where there is none.
+    if config.engine.state_dir.exists() {
+        plan.note_found();
+    }
+    let had_folder = plan.found.load(Ordering::Relaxed);
     let lock = StateLock::take_for(&config.engine.state_dir, "drop")?;
     confirm(&plan, options.yes, output)?;
     let registry = Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
@@ -62,7 +75,10 @@ pub(super) fn drop(
     let sources = runtime.block_on(sources::connect(&plan, &mut errors));
     lanes::forget(&plan, &registry, &sources, &mut errors, output);
     runtime.block_on(sources::drop_objects(&plan, &sources, &mut errors, output));
-    clean(&plan, lock, output)?;
+    clean(&plan, lock, had_folder, output)?;
+    if errors.is_empty() && !plan.found.load(Ordering::Relaxed) {
+        output.line("nothing is left to drop");
+    }
     if !plan.rest.syncs.is_empty() || options.sync.is_some() {
         let names: Vec<_> = plan
             .dropped
@@ -96,6 +112,7 @@ fn plan<'a>(config: &'a Config, options: &cli::Drop) -> Result<Plan<'a>, Error> 
         dropped,
         rest,
         with_data: options.with_data,
+        found: AtomicBool::new(false),
     })
 }
 
@@ -146,7 +163,12 @@ fn ask(output: &Output, question: &str) -> Result<(), Error> {
 
 /// Removes what the state folder holds for sources that no sync is left of; the folder too, where
 /// nothing is.
-fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Error> {
+fn clean(
+    plan: &Plan<'_>,
+    lock: StateLock,
+    had_folder: bool,
+    output: &mut Output,
+) -> Result<(), Error> {
     let state_dir = &plan.config.engine.state_dir;
     let log = state_dir.join("log");
     let is_all = plan.rest.syncs.is_empty();
@@ -184,7 +206,7 @@ fn clean(plan: &Plan<'_>, lock: StateLock, output: &mut Output) -> Result<(), Er
         }
     }
     // Someone else's files in it are a reason to keep it, and no error.
-    if is_all && fs_err::remove_dir(state_dir).is_ok() {
+    if is_all && fs_err::remove_dir(state_dir).is_ok() && had_folder {
         output.line(format!("removed state folder {}", state_dir.display()));
     }
     Ok(())

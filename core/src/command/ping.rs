@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Output, status::report};
+use super::{
+    Output,
+    status::{age, report},
+};
 use crate::{
     Error, ErrorKind, Faults, cli,
     config::{Config, Sync},
@@ -17,8 +20,9 @@ use crate::{
     progress::lag,
 };
 
-/// The longest that one problem is described, in characters: it is one line for all of them.
-const MESSAGE: usize = 120;
+/// The longest that one problem is described, in characters: it is one line for all of them, and
+/// monitors take some kilobytes.
+const MESSAGE: usize = 600;
 
 /// What is said.
 #[derive(Debug, Serialize)]
@@ -112,11 +116,14 @@ fn judge(
     for source in report.sources.iter().filter(|source| reads(&source.source)) {
         sources += 1;
         if !source.is_streaming {
-            let why = source.fault.as_ref().map(|(fault, _)| fault.as_str());
+            let why = source.fault.as_ref().map(|fault| fault.message.as_str());
             let why = why.unwrap_or("connecting");
+            let since = source
+                .away_since
+                .map_or_else(String::new, |since| format!(" for {}", age(since)));
             problem(
                 exit_code::SOURCE,
-                format!("source {} is not read: {why}", source.source),
+                format!("source {} is not read{since}: {why}", source.source),
             );
         }
     }
@@ -222,14 +229,18 @@ fn because(fault: Option<&Fault>) -> String {
     fault.map_or_else(String::new, |fault| format!(": {}", fault.message))
 }
 
-/// Without line ends, and no longer than it may be.
+/// Without line ends, and no longer than it may be: then it ends with a whole word, if it has any.
 fn one_line(text: &str) -> String {
     let words: Vec<_> = text.split_whitespace().collect();
     let text = words.join(" ");
-    match text.char_indices().nth(MESSAGE) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
+    let Some((end, _)) = text.char_indices().nth(MESSAGE) else {
+        return text;
+    };
+    let end = match text[end..].starts_with(' ') {
+        true => end,
+        false => text[..end].rfind(' ').unwrap_or(end),
+    };
+    format!("{} …", &text[..end])
 }
 
 #[cfg(test)]
@@ -304,7 +315,7 @@ mod tests {
         report.lanes[0].state = State::Paused;
         report.lanes[1].state = State::Parked;
         report.lanes[1].fault = Some(Fault {
-            message: format!("a\nb{}", "c".repeat(200)),
+            message: format!("a\nb{}", " cc".repeat(300)),
             hint: String::new(),
             table: None,
             column: None,
@@ -313,8 +324,8 @@ mod tests {
         let (code, line) = said(&report, None);
         assert_eq!(code, exit_code::TARGET);
         assert!(
-            line.starts_with("NOT OK: lane other/copy is parked: a bccc")
-                && line.contains("…; lane shop/copy is paused; ")
+            line.starts_with("NOT OK: lane other/copy is parked: a b cc cc")
+                && line.contains(" cc …; lane shop/copy is paused; ")
                 && line.lines().count() == 1,
             "{line}"
         );

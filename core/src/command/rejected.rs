@@ -69,6 +69,7 @@ fn list(config: &Config, options: &cli::ListRejected, output: &mut Output) -> Re
     if options.json {
         let rows: Vec<_> = rows().map(|(lane, row)| Shown::new(lane, row)).collect();
         output.json(&rows, true)?;
+        parked(&rejected).iter().for_each(|line| output.note(line));
         return Ok(());
     }
     for (index, (lane, row)) in rows().enumerate() {
@@ -83,7 +84,30 @@ fn list(config: &Config, options: &cli::ListRejected, output: &mut Output) -> Re
         let of = part.map_or_else(String::new, |part| format!(" in {part}"));
         output.line(format!("no rows are set aside{of}"));
     }
+    parked(&rejected).iter().for_each(|line| output.line(line));
     Ok(())
+}
+
+/// The lanes that wait for a person: where one stopped at a row, that is not set aside.
+fn parked(rejected: &[Rejected]) -> Vec<String> {
+    let parked = rejected
+        .iter()
+        .filter_map(|lane| Some((lane, lane.parked.as_ref()?)));
+    let lines = parked.flat_map(|(lane, fault)| {
+        let name = format!("{}/{}", lane.sync, lane.target);
+        let mut lines = vec![format!(
+            "lane {name} is parked, and sets nothing aside: {}",
+            fault.message
+        )];
+        if !fault.hint.is_empty() {
+            lines.push(format!("  hint: {}", fault.hint));
+        }
+        lines.push(format!(
+            "  once that is mended: `tahr resume {name}`; more: `tahr status`"
+        ));
+        lines
+    });
+    lines.collect()
 }
 
 /// Has rows discarded, by the engine or where none runs.

@@ -52,18 +52,22 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
         report.engine, report.pid
     )];
     for source in &report.sources {
-        let state = if source.is_streaming {
-            "streaming"
-        } else {
-            "not streaming"
+        let state = match (source.is_streaming, &source.fault, source.away_since) {
+            (true, ..) => "streaming".to_owned(),
+            (false, None, _) => "connecting".to_owned(),
+            (false, Some(_), None) => "away".to_owned(),
+            (false, Some(_), Some(since)) => format!("away for {}", age(since)),
         };
         let name = &source.source;
         lines.push(format!(
             "source {name}: {state}, read to {}, slot released to {}",
             source.read, source.released
         ));
-        if let (Some((fault, since)), false) = (&source.fault, source.is_streaming) {
-            lines.push(format!("  {} ago: {fault}", age(*since)));
+        if let (Some(fault), false) = (&source.fault, source.is_streaming) {
+            lines.push(format!("  {} ago: {}", age(fault.since), fault.message));
+            if !fault.hint.is_empty() {
+                lines.push(format!("  hint: {}", fault.hint));
+            }
         }
         lines.extend(log_lines(source));
         lines.extend(source.slot.as_ref().and_then(slot));
@@ -92,8 +96,9 @@ fn log_lines(source: &SourceStatus) -> Vec<String> {
     let log = &source.log;
     let mut lines = Vec::new();
     if source.end != Lsn::ZERO {
+        let is = if source.is_streaming { "is" } else { "was" };
         lines.push(format!(
-            "  slot is {} behind the source, log holds {} in memory and {} of {} on disk",
+            "  slot {is} {} behind the source, log holds {} in memory and {} of {} on disk",
             size(source.end.bytes_since(source.released)),
             size(log.memory),
             size(log.disk),
@@ -110,8 +115,8 @@ fn log_lines(source: &SourceStatus) -> Vec<String> {
             }
         ));
     }
-    if let Some((fault, since)) = &log.fault {
-        lines.push(format!("  {} ago: {fault}", age(*since)));
+    if let Some(fault) = &log.fault {
+        lines.push(format!("  {} ago: {}", age(fault.since), fault.message));
     }
     if log.cut_off > 0 {
         lines.push(format!(
@@ -144,7 +149,13 @@ fn slot(outlook: &Outlook) -> Option<String> {
 }
 
 fn row(lane: &Status) -> [String; 6] {
+    let is_away = lane.source_away_since.is_some();
+    let is_at_work = matches!(lane.state, State::Streaming | State::Retrying);
     let lag = match (lane.lag_bytes, lane.lag_seconds) {
+        (0, _) if is_away && is_at_work => "unknown: source away".to_owned(),
+        (bytes, _) if is_away && is_at_work => {
+            format!("unknown: source away; {} known", size(bytes))
+        }
         // What it does has no time: it copies, or rests.
         (0, None) => "-".to_owned(),
         (0, Some(_)) => "0".to_owned(),
@@ -154,7 +165,8 @@ fn row(lane: &Status) -> [String; 6] {
     [
         format!("{}/{}", lane.sync, lane.target),
         lane.state.as_str().to_owned(),
-        lane.rows_copied.to_string(),
+        lane.rows_copied
+            .map_or_else(|| "-".to_owned(), |rows| rows.to_string()),
         lane.changes.to_string(),
         lag,
         lane.stored
@@ -245,4 +257,67 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{whole} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fault::Fault;
+
+    fn lane(state: State) -> Status {
+        Status {
+            sync: "shop".to_owned(),
+            target: "copy".to_owned(),
+            state,
+            lag_seconds: Some(0.0),
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_away_is_seen_at_a_glance_and_the_lag_of_its_lanes_is_unknown() {
+        let since = SystemTime::now() - Duration::from_secs(90);
+        let mut source = SourceStatus {
+            source: "db".to_owned(),
+            away_since: Some(since),
+            ..SourceStatus::default()
+        };
+        let report = |source: &SourceStatus, lane: Status| Report {
+            sources: vec![source.clone()],
+            lanes: vec![lane],
+            ..Report::default()
+        };
+        let shown = lines(&report(&source, lane(State::Streaming)));
+        assert!(shown[1].starts_with("source db: connecting, "), "{shown:?}");
+        source.fault = Some(Fault::new("connection refused", "start it"));
+        let mut streaming = lane(State::Streaming);
+        streaming.source_away_since = Some(since);
+        let shown = lines(&report(&source, streaming.clone()));
+        assert!(
+            shown[1].starts_with("source db: away for 90 s, "),
+            "{shown:?}"
+        );
+        assert!(shown[2].ends_with("ago: connection refused"), "{shown:?}");
+        assert_eq!(shown[3], "  hint: start it");
+        assert!(shown[5].contains("streaming"), "{shown:?}");
+        assert!(shown[5].contains("unknown: source away  "), "{shown:?}");
+        streaming.lag_bytes = 4096;
+        let shown = lines(&report(&source, streaming));
+        assert!(shown[5].contains("away; 4096 B known"), "{shown:?}");
+        // A lane that rests has no lag that anybody would look for.
+        let mut paused = lane(State::Paused);
+        (paused.source_away_since, paused.lag_seconds) = (Some(since), None);
+        let shown = lines(&report(&source, paused));
+        assert!(!shown[5].contains("unknown"), "{shown:?}");
+    }
+
+    #[test]
+    fn rows_that_this_run_did_not_copy_are_no_zero() {
+        let mut lane = lane(State::Streaming);
+        assert_eq!(row(&lane)[2], "-");
+        lane.rows_copied = Some(0);
+        assert_eq!(row(&lane)[2], "0");
+    }
 }

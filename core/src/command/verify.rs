@@ -127,6 +127,17 @@ fn verdict(lane: &str, table: &TableReport) -> String {
             grouped(table.extra)
         ),
     };
+    if !table.new_columns.is_empty() {
+        let s = if table.new_columns.len() == 1 {
+            ""
+        } else {
+            "s"
+        };
+        let names = table.new_columns.join(", ");
+        line = format!(
+            "{line}; new column{s} {names} left out, which the target gets with the table's next change"
+        );
+    }
     if table.repaired > 0 {
         line = format!("{line}; {} repaired", grouped(table.repaired));
     }

@@ -35,7 +35,7 @@ impl StateLock {
     ///
     /// The folder can't be made, or another engine runs in it, or a command is long at work there.
     pub fn take(state_dir: &Path) -> Result<Self, Error> {
-        Self::acquire(state_dir, &std::process::id().to_string())
+        Self::acquire(state_dir, None)
     }
 
     /// Like [`take`](Self::take), for the command `tahr COMMAND`.
@@ -44,10 +44,13 @@ impl StateLock {
     ///
     /// As [`take`](Self::take).
     pub fn take_for(state_dir: &Path, command: &str) -> Result<Self, Error> {
-        Self::acquire(state_dir, &format!("{} {command}", std::process::id()))
+        Self::acquire(state_dir, Some(command))
     }
 
-    fn acquire(state_dir: &Path, holder: &str) -> Result<Self, Error> {
+    /// For the command `tahr ASKS`, or for an engine.
+    fn acquire(state_dir: &Path, asks: Option<&str>) -> Result<Self, Error> {
+        let pid = std::process::id();
+        let holder = asks.map_or_else(|| pid.to_string(), |command| format!("{pid} {command}"));
         let failed = |error: io::Error| {
             Error::failed(format!("state folder {}", state_dir.display())).caused_by(error)
         };
@@ -68,7 +71,7 @@ impl StateLock {
                 None => ENGINE_PATIENCE,
             };
             if begun.elapsed() >= patience {
-                return Err(refused(state_dir, pid, command));
+                return Err(refused(state_dir, pid, command, asks));
             }
             thread::sleep(TRIES_EVERY);
         }
@@ -111,14 +114,23 @@ fn try_lock(state_dir: &Path) -> io::Result<Option<File>> {
     Ok(is_there.then_some(file))
 }
 
-fn refused(state_dir: &Path, pid: &str, command: Option<&str>) -> Error {
+fn refused(state_dir: &Path, pid: &str, command: Option<&str>, asks: Option<&str>) -> Error {
     let folder = state_dir.display();
-    match command {
-        Some(command) => Error::failed(format!(
+    match (command, asks) {
+        (Some(command), _) => Error::failed(format!(
             "`tahr {command}` (pid {pid}) is at work in state folder {folder}"
         ))
         .hint("try again when it has ended"),
-        None => Error::failed(format!(
+        // A command of the same config, so it is no other engine.
+        (None, Some(command)) => Error::failed(format!(
+            "the engine of this config runs (pid {pid}, state folder {folder})"
+        ))
+        .hint(match command {
+            "drop" => "stop it first: tahr stop && tahr drop",
+            // It would have been asked, if it listened.
+            _ => "it is starting or ending: try again in a moment",
+        }),
+        (None, None) => Error::failed(format!(
             "another engine (pid {pid}) runs in state folder {folder}"
         ))
         .hint("`tahr stop` ends it; a second engine needs a `state_dir` of its own"),
@@ -174,6 +186,22 @@ mod tests {
         assert!(begun.elapsed() < COMMAND_PATIENCE);
         let expected = format!("another engine (pid {}) runs", std::process::id());
         assert!(error.message().starts_with(&expected), "{error}");
+    }
+
+    #[test]
+    fn a_command_is_told_that_its_own_engine_runs() {
+        let folder = tempfile::tempdir().expect("make a folder");
+        let _lock = StateLock::take(folder.path()).expect("nobody has it");
+        let error = StateLock::take_for(folder.path(), "drop").expect_err("one runs");
+        let pid = std::process::id();
+        let expected = format!("the engine of this config runs (pid {pid}, ");
+        assert!(error.message().starts_with(&expected), "{error}");
+        assert!(
+            error
+                .hint_text()
+                .is_some_and(|hint| hint.ends_with("tahr stop && tahr drop")),
+            "{error:?}"
+        );
     }
 
     #[test]

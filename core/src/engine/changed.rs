@@ -1,6 +1,10 @@
 //! What a pause or a resume answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::lane::State;
 
 /// What became of one thing that was to be paused or resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +29,9 @@ pub struct Changed {
     pub lanes: Vec<(String, Outcome)>,
     /// By sync: the rounds between its sources, where it has several.
     pub rounds: Vec<(String, Outcome)>,
+    /// By `sync/target`: what lanes do that were neither paused nor parked.
+    #[serde(default)]
+    pub doing: BTreeMap<String, State>,
     /// What a person should know besides.
     pub notes: Vec<String>,
 }
@@ -40,7 +47,10 @@ impl Changed {
                 Outcome::WasPaused => format!("{lane} was paused already"),
                 Outcome::Resumed => format!("resumed {lane}"),
                 Outcome::TriedAgain => format!("{lane} was parked and is tried again"),
-                Outcome::WasRunning => format!("{lane} was not paused"),
+                Outcome::WasRunning => match self.doing.get(name) {
+                    Some(state) => format!("{lane} was not paused; it is {}", state.as_str()),
+                    None => format!("{lane} was not paused"),
+                },
             }
         });
         let rounds = self.rounds.iter().map(|(sync, outcome)| match outcome {
@@ -52,5 +62,27 @@ impl Changed {
         });
         let notes = self.notes.iter().map(|note| format!("note: {note}"));
         rounds.chain(lanes).chain(notes).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_was_not_paused_is_said_to_do_what_it_does() {
+        let lane = |target: &str| (format!("shop/{target}"), Outcome::WasRunning);
+        let changed = Changed {
+            lanes: vec![lane("copy"), lane("gone")],
+            doing: BTreeMap::from([("shop/copy".to_owned(), State::Copying)]),
+            ..Changed::default()
+        };
+        assert_eq!(
+            changed.lines(),
+            [
+                "lane shop/copy was not paused; it is copying",
+                "lane shop/gone was not paused"
+            ]
+        );
     }
 }

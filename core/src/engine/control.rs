@@ -82,6 +82,12 @@ impl Control {
         for name in &names {
             let was_paused = before.lane(&name.sync, &name.target).is_some();
             let outcome = shared.want_paused(name, was_paused, shared.paused_since(name));
+            if outcome == Outcome::WasRunning {
+                let state = shared.with_seat(name, |seat| seat.status.get().state);
+                changed
+                    .doing
+                    .insert(name.to_string(), state.unwrap_or_default());
+            }
             changed.lanes.push((name.to_string(), outcome));
         }
         let handle = lock(&shared.masters).get(&part.sync).cloned();

@@ -33,6 +33,7 @@ mod resync;
 mod running;
 mod seat;
 mod supervise;
+mod tables;
 mod verify;
 mod watch;
 

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     Error,
     config::Config,
-    lane::rejected::{
-        Answer, Book, Choice, Entry, Place, Settled, Wish, discard_in, rejected_path,
+    lane::{
+        Fault, State,
+        rejected::{Answer, Book, Choice, Entry, Place, Settled, Wish, discard_in, rejected_path},
     },
 };
 
@@ -29,6 +30,9 @@ pub struct Rejected {
     pub target: String,
     /// Oldest first.
     pub rows: Vec<Entry>,
+    /// Why the lane is parked, if it is; as far as an engine runs.
+    #[serde(default)]
+    pub parked: Option<Fault>,
 }
 
 impl Rejected {
@@ -94,6 +98,7 @@ fn listed(
             rows: list(&name)?,
             sync: name.sync,
             target: name.target,
+            parked: None,
         })
     });
     rejected.collect()
@@ -119,11 +124,17 @@ impl Control {
         if let Some(part) = part {
             part.check(&config)?;
         }
-        listed(&config, part, |name| {
+        let mut rejected = listed(&config, part, |name| {
             let path = rejected_path(&config.engine.state_dir, &name.sync, &name.target);
             let entries = self.listed(name, &path).map_err(unreadable)?;
             Ok(owned(&entries))
-        })
+        })?;
+        for (lane, name) in rejected.iter_mut().zip(lanes_of(&config, part)) {
+            let status = self.shared.with_seat(&name, |seat| seat.status.get());
+            let parked = status.filter(|status| status.state == State::Parked);
+            lane.parked = parked.and_then(|status| status.fault);
+        }
+        Ok(rejected)
     }
 
     /// Does `wish` with the rows of `choice` that the lanes of `part` have set aside.
@@ -197,7 +208,7 @@ impl Control {
 
     fn state(&self, name: &LaneName) -> &'static str {
         let state = self.shared.with_seat(name, |seat| seat.status.get().state);
-        state.map_or("waiting for its source", crate::lane::State::as_str)
+        state.map_or("waiting for its source", State::as_str)
     }
 
     fn why_nobody(&self, name: &LaneName) -> String {

@@ -46,6 +46,7 @@ impl Report {
                     source: name.source,
                     target: name.target,
                     plugin: spec.target.plugin,
+                    source_away_since: source.away_since,
                     ..Status::default()
                 }
             }));
@@ -54,6 +55,7 @@ impl Report {
         };
         source.log = streaming.log.usage();
         let end = source.end.max(streaming.log.tail().lsn);
+        let away_since = source.away_since;
         self.lanes.extend(streaming.seats.values().map(|seat| {
             let mut status = seat.status.get();
             status.resync = seat.resyncs.tables();
@@ -65,7 +67,10 @@ impl Report {
             {
                 *lag += age.as_secs_f64();
             }
-            if !matches!(status.state, State::Streaming | State::Retrying) {
+            // Of a source that is not read nobody knows what it has committed since.
+            status.source_away_since = away_since;
+            let is_known = matches!(status.state, State::Streaming | State::Retrying);
+            if !is_known || away_since.is_some() {
                 status.lag_seconds = None;
             }
             status

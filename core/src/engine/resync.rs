@@ -6,13 +6,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{TableName, did_you_mean};
+use tahr_plugin_api::TableName;
 
 use super::{
     Control, Part,
     plan::{LaneName, lanes_of},
+    tables::choose,
 };
-use crate::{Error, config::TablePattern, lane::State};
+use crate::{Error, lane::State};
 
 /// What is to be copied anew, in one lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +46,7 @@ impl Resynced {
 }
 
 impl Control {
-    /// Has the tables of `part` copied anew that fit `patterns`; without any all of them, whatever
+    /// Has the tables of `part` copied anew that `patterns` name; without any all of them, whatever
     /// the targets hold. Returns once that is noted; the copies take their time.
     ///
     /// # Errors
@@ -62,7 +63,10 @@ impl Control {
         let mut chosen = Vec::new();
         for name in &names {
             let tables = self.tables_of(name)?;
-            chosen.push(choose(name, &tables, patterns)?);
+            chosen.push(match patterns.is_empty() {
+                true => tables.iter().map(ToString::to_string).collect(),
+                false => choose(&format!("lane {name}"), &tables, patterns)?,
+            });
         }
         let mut done = Vec::new();
         for (name, tables) in names.iter().zip(chosen) {
@@ -95,7 +99,7 @@ impl Control {
         Ok(done)
     }
 
-    fn tables_of(&self, name: &LaneName) -> Result<Vec<TableName>, Error> {
+    fn tables_of(&self, name: &LaneName) -> Result<BTreeSet<TableName>, Error> {
         let tables = self.shared.with_seat(name, |seat| {
             let wanted = seat.wanted()?;
             let tables = wanted.tables.iter();
@@ -111,90 +115,4 @@ fn not_open(name: &LaneName) -> Error {
         name.source
     ))
     .hint("`tahr status` says why; ask again when it is streaming")
-}
-
-/// The tables of a lane that fit one of `patterns`; all, where there are none.
-fn choose(
-    lane: &LaneName,
-    tables: &[TableName],
-    patterns: &[String],
-) -> Result<BTreeSet<String>, Error> {
-    if patterns.is_empty() {
-        return Ok(tables.iter().map(ToString::to_string).collect());
-    }
-    let mut chosen = BTreeSet::new();
-    for text in patterns {
-        let pattern = TablePattern::parse(text)
-            .map_err(|fault| Error::usage(format!("table \"{text}\": {fault}")))?;
-        if pattern.excludes() {
-            return Err(
-                Error::usage(format!("table \"{text}\" excludes instead of naming"))
-                    .hint("name the tables to copy again"),
-            );
-        }
-        let fitting = tables.iter().filter(|table| pattern.matches(table));
-        let before = chosen.len();
-        let mut count = 0;
-        chosen.extend(fitting.map(|table| {
-            count += 1;
-            table.to_string()
-        }));
-        if count == 0 && before == chosen.len() {
-            let known: Vec<String> = tables.iter().map(ToString::to_string).collect();
-            let full = match text.contains('.') {
-                true => text.clone(),
-                false => format!("public.{text}"),
-            };
-            let near = did_you_mean(&full, known.iter().map(String::as_str));
-            let error = Error::usage(format!("lane {lane} has no table \"{text}\""));
-            return Err(error.hint(near.unwrap_or_else(|| match known.is_empty() {
-                true => "its sync selects none".to_owned(),
-                false => format!("there is: {}", known.join(", ")),
-            })));
-        }
-    }
-    Ok(chosen)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chosen(patterns: &[&str]) -> Result<Vec<String>, Error> {
-        let lane = LaneName {
-            sync: "s".to_owned(),
-            target: "t".to_owned(),
-            source: "src".to_owned(),
-        };
-        let tables = ["orders", "order_lines", "customers"];
-        let tables = tables.map(|name| TableName::new("public", name));
-        let patterns: Vec<String> = patterns.iter().map(|&text| text.to_owned()).collect();
-        choose(&lane, &tables, &patterns).map(|chosen| chosen.into_iter().collect())
-    }
-
-    #[test]
-    fn tables_are_named_in_full_in_short_or_by_a_pattern_and_are_all_without() {
-        assert_eq!(chosen(&[]).unwrap().len(), 3);
-        assert_eq!(chosen(&["orders"]).unwrap(), ["public.orders"]);
-        assert_eq!(
-            chosen(&["public.order*", "orders"]).unwrap(),
-            ["public.order_lines", "public.orders"]
-        );
-    }
-
-    #[test]
-    fn what_is_not_there_is_named_with_the_nearest() {
-        for (text, hint) in [
-            ("order", "did you mean \"public.orders\"?"),
-            ("x.y", "there is: public.orders"),
-        ] {
-            let error = chosen(&[text]).unwrap_err();
-            assert!(error.message().contains(&format!("no table \"{text}\"")));
-            assert!(
-                error.hint_text().is_some_and(|has| has.contains(hint)),
-                "{error:?}"
-            );
-        }
-        chosen(&["!orders"]).unwrap_err();
-    }
 }

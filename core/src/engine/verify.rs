@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use super::{
     Control, lock,
     plan::{LaneName, lanes_of},
+    tables::choose,
 };
 use crate::{
     Error,
@@ -25,11 +26,12 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// The config doesn't have what is wanted, or one is under way already.
+    /// The config doesn't have what is wanted, a table's name is that of several, or one is under way
+    /// already.
     pub async fn verify(
         &self,
         verification: &Arc<Verification>,
-        wanted: Wanted,
+        mut wanted: Wanted,
     ) -> Result<Verified, Error> {
         let config = self.shared.config();
         if let Some(part) = &wanted.part {
@@ -50,15 +52,16 @@ impl Control {
                 }),
             }
         }
-        for table in &wanted.tables {
-            let has = |subject: &Subject| {
-                let mut tables = subject.tables.iter();
-                tables.any(|known| known.relation.source.to_string() == *table)
+        // Where no lane can be looked at, that is what is said.
+        if !subjects.is_empty() && !wanted.tables.is_empty() {
+            let tables = subjects.iter().flat_map(|subject| &subject.tables);
+            let tables = tables.map(|table| table.relation.source.clone());
+            let owner = match &wanted.part {
+                Some(part) => part.to_string(),
+                None => "the config".to_owned(),
             };
-            if !subjects.is_empty() && !subjects.iter().any(has) {
-                return Err(Error::usage(format!("no sync has the table {table}"))
-                    .hint("name it as the source does: schema.table"));
-            }
+            let chosen = choose(&owner, &tables.collect(), &wanted.tables)?;
+            wanted.tables = chosen.into_iter().collect();
         }
         let verification = Arc::clone(verification);
         let thread = tokio::task::spawn_blocking(move || verification.run(&subjects, &wanted));
@@ -71,6 +74,7 @@ impl Control {
 
     /// The lane as a verification needs it; none while its source or its plugin is not there.
     fn subject(&self, name: &LaneName) -> Option<Subject> {
+        let state_dir = self.shared.config().engine.state_dir.clone();
         let subject = self.shared.with_source(&name.source, |streaming| {
             let seat = streaming.seats.get(name)?;
             let wanted = seat.wanted()?;
@@ -88,6 +92,8 @@ impl Control {
                 log: Arc::clone(&streaming.log),
                 id: seat.id,
                 status: Arc::clone(&seat.status),
+                state_dir: state_dir.clone(),
+                target: name.target.clone(),
                 attendant: Arc::clone(&seat.attendant),
                 rejected: Arc::clone(&seat.rejected),
                 runtime: Handle::current(),

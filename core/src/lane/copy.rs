@@ -57,9 +57,10 @@ pub(super) fn copy_tables(
             progress.table = source.to_string();
             progress.rows = 0;
             progress.expected_rows = table.estimated_rows;
-            setup
-                .status
-                .update(|status| status.copy = Some(progress.clone()));
+            setup.status.update(|status| {
+                status.copy = Some(progress.clone());
+                status.rows_copied.get_or_insert(0);
+            });
             match copy.table(writer, routes, shapes, &table, mode)? {
                 Outcome::Done(relation) => {
                     failpoint::pass("copy.stored");
@@ -327,7 +328,7 @@ fn load<W: BorrowMut<RemoteWriter>>(
             return fail(error);
         }
         setup.status.update(|status| {
-            status.rows_copied += rows as u64;
+            *status.rows_copied.get_or_insert(0) += rows as u64;
             if let Some(copy) = &mut status.copy {
                 copy.rows += rows as u64;
             }

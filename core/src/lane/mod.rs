@@ -67,6 +67,7 @@ pub use resync::{Resyncs, resyncs_path};
 pub(crate) use retry::Backoff;
 pub use route::Routes;
 pub use setup::Setup;
+pub(crate) use shape::Shapes;
 pub use shape::shapes_path;
 pub use state::{CopyProgress, Fault, State, Status, StatusCell};
 pub use stream::stream_id;

@@ -18,7 +18,7 @@ use crate::state_file;
 
 /// The shapes of one lane's tables, by their name in the source.
 #[derive(Debug)]
-pub(super) struct Shapes {
+pub(crate) struct Shapes {
     path: PathBuf,
     known: BTreeMap<String, Shape>,
 }
@@ -52,7 +52,7 @@ pub fn shapes_path(state_dir: &Path, sync: &str, target: &str) -> PathBuf {
 
 impl Shapes {
     /// The shapes of the lane from `sync` to `target`, as an earlier run left them.
-    pub(super) fn load(state_dir: &Path, sync: &str, target: &str) -> Self {
+    pub(crate) fn load(state_dir: &Path, sync: &str, target: &str) -> Self {
         let path = shapes_path(state_dir, sync, target);
         let known = match fs_err::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
@@ -90,6 +90,39 @@ impl Shapes {
                 None => None,
             }
         })
+    }
+
+    /// The columns of `relation` that the lane has not come to yet, and that hold no values: no change
+    /// since has reached their table.
+    ///
+    /// # Errors
+    ///
+    /// How else the table was altered in the source, which the lane has not come to either.
+    pub(crate) fn new_columns(
+        &self,
+        relation: &Relation,
+        has_columns: bool,
+    ) -> Result<Vec<String>, String> {
+        if let Some(reason) = self.reason(relation, has_columns) {
+            return Err(reason);
+        }
+        let Some(shape) = self.known.get(&relation.source.to_string()) else {
+            return Ok(Vec::new());
+        };
+        let mut new = Vec::new();
+        for column in &relation.columns {
+            let name = &column.name;
+            match shape.find(column) {
+                Some(known) if known.name != *name => {
+                    let table = &relation.source;
+                    let known = &known.name;
+                    return Err(format!("column \"{known}\" of {table} was renamed"));
+                }
+                Some(_) => {}
+                None => new.push(name.clone()),
+            }
+        }
+        Ok(new)
     }
 
     /// Notes that the target is ready for `relation`, which is `source` under the lane's rules.
@@ -219,6 +252,31 @@ mod tests {
         assert_eq!(
             reason(vec![text(14)], vec![column(2, "label", 1043, 14)]),
             None
+        );
+    }
+
+    #[test]
+    fn columns_that_the_lane_has_not_come_to_are_named_and_other_news_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = || column(1, "id", 23, -1);
+        let mut shapes = Shapes::load(folder.path(), "s", "t");
+        let added = table(vec![id(), column(2, "n", 23, -1)]);
+        assert_eq!(shapes.new_columns(&added, true), Ok(vec![]), "never seen");
+        let then = table(vec![id()]);
+        shapes.note(&then, &then).unwrap();
+        assert_eq!(shapes.new_columns(&then, true), Ok(vec![]));
+        assert_eq!(shapes.new_columns(&added, true), Ok(vec!["n".to_owned()]));
+        let filled = Column {
+            filled: true,
+            ..column(2, "n", 23, -1)
+        };
+        let filled = shapes.new_columns(&table(vec![id(), filled]), true);
+        assert!(filled.unwrap_err().contains("with values in it"));
+        let renamed = shapes.new_columns(&table(vec![column(1, "key", 23, -1)]), true);
+        assert!(
+            renamed
+                .unwrap_err()
+                .contains("\"id\" of public.t was renamed")
         );
     }
 

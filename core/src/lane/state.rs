@@ -7,7 +7,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tahr_plugin_api::{Lsn, Position, WriteError};
+use tahr_plugin_api::{Lsn, Position};
+
+pub use crate::fault::Fault;
+use crate::rfc3339;
 
 /// Where a lane is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,33 +45,6 @@ impl State {
             Self::Parked => "parked",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
-        }
-    }
-}
-
-/// An error as it is shown; never with row values.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// What went wrong.
-    pub message: String,
-    /// What to do about it; may be empty.
-    pub hint: String,
-    /// Table and column, where they are to blame.
-    pub table: Option<String>,
-    /// See `table`.
-    pub column: Option<String>,
-    /// When.
-    pub since: SystemTime,
-}
-
-impl From<&WriteError> for Fault {
-    fn from(error: &WriteError) -> Self {
-        Self {
-            message: error.to_string(),
-            hint: error.hint.clone(),
-            table: error.table.clone(),
-            column: error.column.clone(),
-            since: SystemTime::now(),
         }
     }
 }
@@ -108,10 +84,10 @@ pub struct Status {
     /// The last error: why it retries or is parked; what it recovered from, while it streams.
     pub fault: Option<Fault>,
     /// When it tries again, while it retries; a moment that is over: it is at it.
-    #[serde(default)]
+    #[serde(default, with = "rfc3339::option")]
     pub retry_at: Option<SystemTime>,
     /// Since when a person wants it paused.
-    #[serde(default)]
+    #[serde(default, with = "rfc3339::option")]
     pub paused_since: Option<SystemTime>,
     /// What the target has stored.
     pub stored: Option<Position>,
@@ -122,20 +98,25 @@ pub struct Status {
     pub resync: BTreeSet<String>,
     /// The copy, while there is one.
     pub copy: Option<CopyProgress>,
-    /// Rows copied since the engine started.
-    pub rows_copied: u64,
+    /// Rows copied since the engine started; none where it has copied no table since.
+    #[serde(default)]
+    pub rows_copied: Option<u64>,
     /// Changes stored since the engine started.
     pub changes: u64,
     /// Transactions stored since the engine started.
     pub transactions: u64,
+    /// Since when its source is not read, while it is not: how far the lane is behind it nobody knows.
+    #[serde(default, with = "rfc3339::option")]
+    pub source_away_since: Option<SystemTime>,
     /// Seconds from the source's commit of the oldest change not stored; 0 for a lane that holds
-    /// everything, none where it is not known, since the lane neither streams nor retries. A lane that
-    /// begins with the engine counts from there until it has stored its first changes.
+    /// everything, none where it is not known, since the lane neither streams nor retries, or its
+    /// source is away. A lane that begins with the engine counts from there until it has stored its
+    /// first changes.
     pub lag_seconds: Option<f64>,
     /// When `lag_seconds` was found; whoever reads it later adds the time since.
     #[serde(skip)]
     pub lag_as_of: Option<SystemTime>,
-    /// Bytes of the source's log not stored.
+    /// Bytes of the source's log not stored, as far as it was read.
     pub lag_bytes: u64,
     /// Rows whose changes are set aside, since the target rejects them.
     #[serde(default)]

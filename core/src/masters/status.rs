@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 
 use super::meeting::Progress;
-use crate::lane::Fault;
+use crate::{lane::Fault, rfc3339};
 
 /// What [`Status::paused_by`] says of a pause that a person asked for.
 pub const BY_PERSON: &str = "person";
@@ -55,6 +55,7 @@ pub struct Status {
     /// [`BY_PERSON`], or why it paused itself: rule and table, never a row's values.
     pub paused_by: Option<String>,
     /// Since when it is paused.
+    #[serde(with = "rfc3339::option")]
     pub paused_since: Option<SystemTime>,
     /// The last error.
     pub fault: Option<Fault>,
@@ -78,6 +79,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Round {
     /// When it ended.
+    #[serde(with = "rfc3339")]
     pub at: SystemTime,
     /// How long it took, in seconds.
     pub took: f64,

@@ -71,7 +71,8 @@ impl<'w> MakeWriter<'w> for LogWriter {
 impl io::Write for LogWriter {
     /// Called once per log line, with all of it.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.0 {
+        // One that is finished stays where it is: it would be drawn again, below what follows it.
+        match self.0.as_ref().filter(|bar| !bar.is_finished()) {
             Some(bar) => bar.suspend(|| io::stderr().write_all(bytes))?,
             None => io::stderr().write_all(bytes)?,
         }

@@ -65,7 +65,7 @@ impl Journal {
         self.last = Some(now);
         let mut due = Vec::new();
         for status in &report.lanes {
-            let done = (status.rows_copied, status.changes);
+            let done = (status.rows_copied.unwrap_or(0), status.changes);
             let key = (status.sync.clone(), status.target.clone());
             let before = self.done.insert(key, done).unwrap_or_default();
             if before != done {

@@ -49,7 +49,7 @@ pub(super) fn lines(report: &Report, rates: &Rates, width: usize) -> Vec<String>
                 let fault = lane.fault.as_ref();
                 let message = fault.map_or("", |fault| fault.message.as_str());
                 let since =
-                    fault.map_or_else(String::new, |fault| format!(" ({})", ago(fault.since)));
+                    fault.map_or_else(String::new, |fault| format!(" ({} ago)", age(fault.since)));
                 lines.push(format!(
                     "{margin}{state:STATE$}  {}{since}",
                     one_line(message)
@@ -81,11 +81,12 @@ fn source(source: &SourceStatus) -> Option<String> {
     }
     let name = &source.source;
     Some(match &source.fault {
-        Some((fault, since)) => {
+        Some(fault) => {
+            let since = source.away_since.unwrap_or(fault.since);
             format!(
-                "source {name} is not streaming: {} ({})",
-                one_line(fault),
-                ago(*since)
+                "source {name} is away: {} (for {})",
+                one_line(&fault.message),
+                age(since)
             )
         }
         None => format!("source {name} is connecting"),
@@ -130,6 +131,7 @@ fn copying(copy: &CopyProgress, rate: f64, cells: usize) -> String {
 
 fn streaming(lane: &Status, rates: &Rates) -> String {
     let lag = match lane.lag_bytes {
+        _ if lane.source_away_since.is_some() => "unknown".to_owned(),
         0 => "none".to_owned(),
         // Nothing in them was for this lane, as far as it has looked.
         bytes => match lane.lag_seconds.filter(|lag| *lag > 0.0) {
@@ -142,11 +144,8 @@ fn streaming(lane: &Status, rates: &Rates) -> String {
     format!("{changes:>11} changes {rate:>6}/s   lag {lag}")
 }
 
-fn ago(since: SystemTime) -> String {
-    format!(
-        "{} ago",
-        number::seconds(since.elapsed().unwrap_or_default().as_secs())
-    )
+fn age(since: SystemTime) -> String {
+    number::seconds(since.elapsed().unwrap_or_default().as_secs())
 }
 
 fn one_line(text: &str) -> String {
@@ -283,19 +282,19 @@ mod tests {
     fn a_source_has_a_line_only_while_it_does_not_stream() {
         let down = SourceStatus {
             source: "db".into(),
-            fault: Some(("connection refused".into(), SystemTime::now())),
+            fault: fault("connection refused", ""),
             ..SourceStatus::default()
         };
         let up = SourceStatus {
             is_streaming: true,
             ..down.clone()
         };
+        let mut lane = lane("a", State::Streaming);
+        lane.source_away_since = Some(SystemTime::now());
+        assert!(streaming(&lane, &Rates::default()).ends_with("lag unknown"));
         assert_eq!(source(&up), None);
         let line = source(&down).unwrap();
-        assert_eq!(
-            line,
-            "source db is not streaming: connection refused (0 s ago)"
-        );
+        assert_eq!(line, "source db is away: connection refused (for 0 s)");
     }
 
     #[test]

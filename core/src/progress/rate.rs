@@ -26,7 +26,7 @@ impl Rates {
         for status in &report.lanes {
             let key = (status.sync.clone(), status.target.clone());
             let lane = self.0.entry(key).or_default();
-            lane.copied.add(now, status.rows_copied);
+            lane.copied.add(now, status.rows_copied.unwrap_or(0));
             lane.changes.add(now, status.changes);
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 
 use super::{Outlook, SourceError};
-use crate::log::LogUsage;
+use crate::{fault::Fault, log::LogUsage, rfc3339};
 
 /// What a source shows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +18,11 @@ pub struct SourceStatus {
     pub source: String,
     /// Whether its stream is open.
     pub is_streaming: bool,
-    /// Why not, or why it was not last time; and since when.
-    pub fault: Option<(String, SystemTime)>,
+    /// Since when it is not.
+    #[serde(default, with = "rfc3339::option")]
+    pub away_since: Option<SystemTime>,
+    /// Why not, or why it was not last time; as the last attempt to open it found.
+    pub fault: Option<Fault>,
     /// How far the source was read.
     pub read: Lsn,
     /// What the slot was told that tahr needs no more.
@@ -38,7 +41,14 @@ impl SourceStatus {
     /// Notes why it is not streaming.
     pub fn note(&mut self, error: &SourceError) {
         self.is_streaming = false;
-        self.fault = Some((error.message.clone(), SystemTime::now()));
+        self.away_since.get_or_insert_with(SystemTime::now);
+        self.fault = Some(Fault::new(&error.message, &error.hint));
+    }
+
+    /// Notes that it is streaming.
+    pub(super) fn streams(&mut self) {
+        self.is_streaming = true;
+        self.away_since = None;
     }
 }
 
@@ -55,6 +65,7 @@ impl SourceCell {
     pub fn new(source: &str) -> Self {
         let status = SourceStatus {
             source: source.to_owned(),
+            away_since: Some(SystemTime::now()),
             ..SourceStatus::default()
         };
         Self {

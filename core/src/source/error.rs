@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use tahr_postgres_connect::{ConnectError, Url};
+use tahr_postgres_connect::{ConnectError, ConnectErrorKind, Url};
 use thiserror::Error;
 
 /// What follows from a [`SourceError`].
@@ -10,6 +10,8 @@ use thiserror::Error;
 pub enum SourceErrorKind {
     /// It may pass by itself: connection lost, server restarting, lock not had.
     Transient,
+    /// Likewise: another session streams from the slot.
+    InUse,
     /// The source can't be used as things are; a person must mend it.
     Unusable,
     /// The source is not what it was when it was opened: it has to be opened anew.
@@ -94,7 +96,10 @@ impl SourceError {
     /// Whether trying again may help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        self.kind == SourceErrorKind::Transient
+        matches!(
+            self.kind,
+            SourceErrorKind::Transient | SourceErrorKind::InUse
+        )
     }
 
     /// Explains what a statement answered; `what` says what was being done, such as
@@ -150,10 +155,13 @@ fn is_transient(code: &str) -> bool {
 
 impl From<ConnectError> for SourceError {
     fn from(error: ConnectError) -> Self {
-        let made = match error.is_transient() {
+        let mut made = match error.is_transient() {
             true => Self::transient(error.to_string()),
             false => Self::unusable(error.to_string()),
         };
+        if error.kind() == ConnectErrorKind::InUse {
+            made.kind = SourceErrorKind::InUse;
+        }
         made.hint(error.hint())
     }
 }

@@ -135,6 +135,7 @@ impl Verification {
                 repairs: wanted.repairs,
             };
             let compared = work.table(oid, (&mut source_side, &mut target_side), &mut table);
+            let failed = compared.is_err();
             if let Err(Unable(why)) = compared {
                 table.unable = Some(why);
             }
@@ -142,6 +143,12 @@ impl Verification {
             self.lock().tables_done += 1;
             if self.stop.is_stopping() {
                 return Err(Unable("it was stopped".to_owned()));
+            }
+            // An interruption may still be under way, and a connection may be broken: neither is to
+            // blame on the next table.
+            if failed {
+                source_side = Check::open(subject, &self.stop)?;
+                target_side = Check::open(subject, &self.stop)?;
             }
         }
         Ok(())
@@ -192,6 +199,7 @@ impl Work<'_> {
             report.skipped = Some("it has no key".to_owned());
             return Ok(());
         }
+        report.new_columns.clone_from(&table.new_columns);
         verification.doing(&report.table, "comparing", table.estimated_rows);
         let (source, target) = self.sums(&table, source_side, target_side)?;
         report.rows = source.rows();

@@ -68,7 +68,8 @@ use crate::engine::Part;
 pub struct Wanted {
     /// These lanes; none: all.
     pub part: Option<Part>,
-    /// Only these tables of the source, as `schema.table`; none: all.
+    /// Only these tables of the source, as names or patterns, and as `schema.table` for whoever does
+    /// it; none: all.
     pub tables: Vec<String>,
     /// Whether what differs is repaired.
     pub repairs: bool,

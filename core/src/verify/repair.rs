@@ -70,7 +70,8 @@ impl Looker<'_> {
                 break;
             };
             let order = Order {
-                relation: Arc::clone(&table.relation),
+                // The lane makes its target ready for what is new.
+                relation: Arc::clone(&table.whole),
                 arena,
                 after,
             };

@@ -60,6 +60,10 @@ pub struct TableReport {
     pub set_aside: u64,
     /// Rows that kept changing while they were looked at, so that nothing can be said of them.
     pub moving: u64,
+    /// Columns that were left out: they were added in the source, hold no values as far as the lane
+    /// has come, and the target gets them with the table's next change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_columns: Vec<String>,
     /// Why it can't be compared by its nature, which is no fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,

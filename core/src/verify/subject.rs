@@ -1,15 +1,15 @@
 //! The lane that is verified, as the engine knows it.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, path::PathBuf, sync::Arc};
 
-use tahr_plugin_api::{Lsn, StreamId};
+use tahr_plugin_api::{Lsn, Relation, StreamId};
 use tahr_postgres_connect::Url;
 use tokio::runtime::Handle;
 
 use super::Key;
 use crate::{
     config,
-    lane::{Attendant, State, StatusCell, rejected::Place},
+    lane::{Attendant, Shapes, State, StatusCell, rejected::Place},
     log::{LaneId, Log},
     plugin::Plugin,
     record::Relations,
@@ -42,6 +42,10 @@ pub struct Subject {
     pub id: LaneId,
     /// What the lane shows of itself.
     pub status: Arc<StatusCell>,
+    /// Where the lane notes what its tables looked like, for its target.
+    pub state_dir: PathBuf,
+    /// See `state_dir`.
+    pub target: String,
     /// What the lane can be asked.
     pub attendant: Arc<Attendant>,
     /// Where the rows are that the lane has set aside.
@@ -77,6 +81,30 @@ impl Subject {
         }
     }
 
+    /// The columns of `relation` that the target can't have yet, since no change has come since they
+    /// were added; or why the table can't be compared until one comes.
+    pub(super) fn new_columns(&self, relation: &Relation) -> Result<Vec<String>, String> {
+        let shapes = Shapes::load(&self.state_dir, &self.stream.sync, &self.target);
+        let has_columns = self.plugin.description.capabilities.columns;
+        let new = shapes.new_columns(relation, has_columns);
+        let key = relation.key();
+        let is_key = |name: &String| {
+            let place = relation.position_of(name);
+            place.is_some_and(|place| key.contains(&place))
+        };
+        match new {
+            Ok(new) if new.iter().any(is_key) => Err(format!("the key of {} changed", relation.source)),
+            new => new,
+        }
+        .map_err(|reason| {
+            format!(
+                "{reason}, and the lane comes to that with the table's next change; to have it come \
+                 at once: tahr resync {} {}",
+                self.lane, relation.source
+            )
+        })
+    }
+
     /// Keys of the table `oid` whose rows the lane has set aside.
     pub(super) fn set_aside(&self, oid: u32) -> HashSet<Key> {
         let entries = self.rejected.shown_of(oid);
@@ -87,6 +115,6 @@ impl Subject {
     /// How far the lane is, for telling whether it gets on.
     pub(super) fn passed(&self) -> (Lsn, u64) {
         let status = self.status.get();
-        (status.passed, status.rows_copied)
+        (status.passed, status.rows_copied.unwrap_or(0))
     }
 }

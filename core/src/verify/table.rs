@@ -16,7 +16,11 @@ pub(super) struct Compared {
     /// As the source has it now.
     pub(super) source: Arc<Relation>,
     /// As the lane sees it.
+    pub(super) whole: Arc<Relation>,
+    /// Likewise, without the columns that the target can't have yet.
     pub(super) relation: Arc<Relation>,
+    /// Those columns.
+    pub(super) new_columns: Vec<String>,
     /// Positions of the key's columns in `relation`.
     pub(super) key: Vec<usize>,
     /// The same in `source`.
@@ -61,10 +65,18 @@ impl Compared {
         let source = subject.relations.version_of(table.relation);
         let sync = Arc::clone(&subject.sync);
         let mut routes = Routes::new(sync, Arc::clone(&subject.relations));
-        let relation = match routes.relation(source.version) {
+        let whole = match routes.relation(source.version) {
             Ok(Some(relation)) => relation,
             Ok(None) => return Ok(Err("it has left the sync".to_owned())),
             Err(error) => return Ok(Err(error.to_string())),
+        };
+        let new_columns = match subject.new_columns(&whole) {
+            Ok(new) => new,
+            Err(why) => return Ok(Err(why)),
+        };
+        let relation = match new_columns.is_empty() {
+            true => Arc::clone(&whole),
+            false => Arc::new(without(&whole, &new_columns)),
         };
         let key = relation.key();
         let (mut equals, mut types) = (Vec::new(), Vec::new());
@@ -90,7 +102,9 @@ impl Compared {
             key,
             equals,
             types,
+            whole,
             relation,
+            new_columns,
         }))
     }
 
@@ -123,5 +137,21 @@ impl Compared {
             self.from,
             same.collect::<Vec<_>>().join(" AND ")
         )
+    }
+}
+
+/// `relation` without the columns `names`, none of which is part of its key.
+fn without(relation: &Relation, names: &[String]) -> Relation {
+    let kept: Vec<usize> = (0..relation.columns.len())
+        .filter(|&index| !names.contains(&relation.columns[index].name))
+        .collect();
+    let place = |index: &usize| kept.iter().position(|kept| kept == index);
+    let keep_key = |key: &Vec<usize>| key.iter().map(place).collect::<Option<Vec<usize>>>();
+    let columns = kept.iter().map(|&index| relation.columns[index].clone());
+    Relation {
+        columns: columns.collect(),
+        primary_key: keep_key(&relation.primary_key).unwrap_or_default(),
+        unique_keys: relation.unique_keys.iter().filter_map(keep_key).collect(),
+        ..relation.clone()
     }
 }

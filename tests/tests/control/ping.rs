@@ -108,12 +108,48 @@ async fn a_source_that_is_not_read_has_its_code_and_only_where_it_belongs() {
     }
     pings(&engine, &[], 0).await;
     proxy.refuse();
-    names(&pings(&engine, &[], 3).await, "source away is not read: ");
+    let away = pings(&engine, &[], 3).await;
+    names(&away, "source away is not read for ");
+    // What its lane does is not changed by that, but how far it is behind nobody knows.
+    let status = tahr(&engine, &["status"], 0).stdout;
+    assert!(status.contains("source away: away for "), "{status}");
+    let lane = |target: &str| {
+        let mut lines = status.lines();
+        let line = lines.find(|line| line.starts_with(target));
+        line.unwrap_or_else(|| panic!("{target}: {status}"))
+    };
+    let two = lane("other/two");
+    assert!(two.contains(" streaming ") && two.contains(" unknown: source away "));
+    assert!(!lane("s/one").contains("unknown"), "{status}");
+    let json = tahr(&engine, &["status", "--json"], 0).json();
+    let of = |list: &str, key: &str, name: &str| {
+        let mut list = json[list].as_array().expect("a list").iter();
+        let found = list.find(|entry| entry[key] == name);
+        found.unwrap_or_else(|| panic!("{name}: {json}")).clone()
+    };
+    let (one, two) = (of("lanes", "target", "one"), of("lanes", "target", "two"));
+    assert!(one["lag_seconds"].is_number() && one["source_away_since"].is_null());
+    assert_eq!(
+        (&two["state"], &two["lag_seconds"]),
+        (&"streaming".into(), &serde_json::Value::Null)
+    );
+    let source = of("sources", "source", "away");
+    // Moments are text.
+    for moment in [
+        &two["source_away_since"],
+        &source["away_since"],
+        &source["fault"]["since"],
+    ] {
+        let text = moment.as_str().unwrap_or_default();
+        assert!(text.starts_with("20") && text.ends_with('Z'), "{source}");
+    }
     pings(&engine, &["other"], 3).await;
     pings(&engine, &["s"], 0).await;
     proxy.resume();
     tokio::time::sleep(Duration::from_millis(10)).await;
     tahr(&engine, &["kick", "other", "--wait", "60"], 0);
     pings(&engine, &[], 0).await;
+    let lane = engine.lane("two").expect("a lane");
+    assert!(lane.lag_seconds.is_some() && lane.source_away_since.is_none());
     running.terminate().assert_success();
 }

@@ -1,6 +1,7 @@
 //! `tahr status --watch` goes on until somebody ends it, or the engine ends.
 
-use tahr_tests::{Scripted, Signal, eventually};
+use tahr::lane::State;
+use tahr_tests::{Engine, Postgres, Scripted, Signal, eventually, sync};
 
 use super::tahr;
 use crate::reload::{SOON, streaming};
@@ -72,4 +73,27 @@ async fn an_interrupt_ends_watching_and_is_no_error() {
     watching.wait_exit(SOON).assert_success();
     running.terminate().assert_success();
     tahr(&engine, &["status", "--watch"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_display_of_a_run_is_not_drawn_again_below_its_last_words() {
+    let one = Scripted::new();
+    let database = Postgres::shared().database().await;
+    database
+        .execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        .await;
+    let config = sync(database.url(), &[("one", &one)], "");
+    let engine = Engine::builder().config(config).build();
+    let running = engine.spawn(&["run", "--progress", "always"]);
+    engine.await_lane("one", State::Streaming).await;
+    eventually(SOON, "the display is drawn", async || {
+        let drawn = running.stderr();
+        drawn.contains(" changes ").then_some(()).ok_or(drawn)
+    })
+    .await;
+    let finished = running.terminate();
+    finished.assert_success();
+    let log = &finished.stderr;
+    let (_, after) = log.split_once("INFO stopped; ").expect("its last words");
+    assert!(!after.contains(" changes "), "{log}");
 }

@@ -1,6 +1,7 @@
 //! Verification compares targets with their sources while changes flow: it names what differs, takes
 //! nothing under way for a difference, and repairs through the lane.
 
+mod altered;
 mod busy;
 mod kinds;
 mod million;

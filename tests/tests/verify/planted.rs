@@ -77,6 +77,7 @@ async fn planted_differences_are_named_and_repaired_under_load() {
     assert_eq!(scene.found(&["s/lite"], 1), expected(&["lite"]));
     let some = scene.found(&["s/pg", "--table", "public.people"], 1);
     assert_eq!(some, set(&["pg people differing 3"]));
+    assert_eq!(scene.found(&["s/pg", "--table", "people"], 1), some);
 
     let repaired = scene.verify(&["--repair"], 0).stdout;
     for line in [

@@ -10,8 +10,9 @@ async fn without_an_engine_or_with_a_wrong_name_nothing_is_verified() {
     let scene = Scene::new().await;
     let wrong = scene.verify(&["t"], 2);
     assert!(wrong.stderr.contains("no sync \"t\""), "{}", wrong.stderr);
-    let wrong = scene.verify(&["s", "--table", "accounts"], 2);
-    assert!(wrong.stderr.contains("schema.table"), "{}", wrong.stderr);
+    let wrong = scene.verify(&["s", "--table", "acounts"], 2);
+    let says = "s has no table \"acounts\"\nhint: did you mean \"public.accounts\"?";
+    assert!(wrong.stderr.contains(says), "{}", wrong.stderr);
     scene.running.terminate().assert_success();
     let none = scene.subjects.engine.tahr(&["verify"]);
     none.assert_code(5);

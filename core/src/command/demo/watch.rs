@@ -17,8 +17,9 @@ impl Watch {
     pub(super) fn see(&mut self, report: &Report) {
         for lane in &report.lanes {
             let name = format!("{}/{}", lane.sync, lane.target);
+            let copied = lane.rows_copied.unwrap_or(0);
             self.counts
-                .insert((report.pid, name), (lane.rows_copied, lane.changes));
+                .insert((report.pid, name), (copied, lane.changes));
             self.lag_seconds = self.lag_seconds.max(lane.lag_seconds.unwrap_or(0.0));
             self.lag_bytes = self.lag_bytes.max(lane.lag_bytes);
         }

@@ -58,7 +58,8 @@ pub(super) fn forget(
                     view,
                 };
                 match lane.forget(plan.with_data, output) {
-                    Ok(()) => {}
+                    Ok(true) => plan.note_found(),
+                    Ok(false) => {}
                     Err(error) => errors.push(describe(&error, name, sync_name)),
                 }
             }
@@ -89,7 +90,8 @@ struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    fn forget(&self, with_data: bool, output: &mut Output) -> Result<(), WriteError> {
+    /// Whether the target held anything of it.
+    fn forget(&self, with_data: bool, output: &mut Output) -> Result<bool, WriteError> {
         let (name, sync) = (self.name, &self.stream.sync);
         let target = (name, self.target);
         // A writer may make its target where it is absent, so one that makes nothing looks first.
@@ -100,19 +102,19 @@ impl Lane<'_> {
                     "target \"{name}\": holds nothing of sync \"{sync}\""
                 ));
             }
-            return Ok(());
+            return Ok(false);
         }
         std::mem::drop(reader);
         let (mut writer, _) = open_writer(target, self.plugin, Role::Stream)?;
         let Some(checkpoint) = writer.checkpoint(self.stream)? else {
-            return Ok(());
+            return Ok(false);
         };
         if with_data && self.is_followed {
             self.empty(&mut writer, &checkpoint, output)?;
         }
         writer.forget(self.stream)?;
         output.line(format!("target \"{name}\": forgot sync \"{sync}\""));
-        Ok(())
+        Ok(true)
     }
 
     /// Empties the tables that were copied, as a copy of no rows does.

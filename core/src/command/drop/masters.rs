@@ -48,12 +48,14 @@ pub(super) async fn leave(
     for sync in &gone {
         let restored = sequences::restore(client, engine, sync).await?;
         if restored != 0 {
+            plan.note_found();
             output.line(format!(
                 "source \"{name}\": gave {restored} sequences of sync \"{sync}\" their increment back"
             ));
         }
         checkpoint::remove(client, engine, sync).await?;
         if marked.contains(sync) {
+            plan.note_found();
             output.line(format!(
                 "source \"{name}\": forgot sync \"{sync}\" of several sources"
             ));

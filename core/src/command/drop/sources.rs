@@ -130,7 +130,11 @@ async fn drop_both(
     }
     match &source.slot {
         Some(slot) => output.line(format!("source \"{name}\": kept slot \"{slot}\", a DBA's")),
-        None => drop_slot(name, &made, connected, output).await?,
+        None => {
+            if drop_slot(name, &made, connected, output).await? {
+                plan.note_found();
+            }
+        }
     }
     match &source.publication {
         Some(theirs) => {
@@ -140,21 +144,25 @@ async fn drop_both(
         }
         None => {
             let there = Publication::drop(client, &made, &owner).await?;
+            if there {
+                plan.note_found();
+            }
             output.line(outcome(name, "publication", &made, there));
         }
     }
     Ok(())
 }
 
+/// Whether there was one.
 async fn drop_slot(
     name: &str,
     slot: &str,
     connected: &Connected,
     output: &mut Output,
-) -> Result<(), SourceError> {
+) -> Result<bool, SourceError> {
     let Some(found) = Slot::find(&connected.client, slot).await? else {
         output.line(outcome(name, "slot", slot, false));
-        return Ok(());
+        return Ok(false);
     };
     // Slots of all databases of a server share their names.
     if found.database.as_deref() != Some(&connected.identity.database) {
@@ -162,11 +170,11 @@ async fn drop_slot(
         output.line(format!(
             "source \"{name}\": kept slot \"{slot}\", which belongs to {database}"
         ));
-        return Ok(());
+        return Ok(false);
     }
     let there = Slot::drop(&connected.client, slot, PATIENCE).await?;
     output.line(outcome(name, "slot", slot, there));
-    Ok(())
+    Ok(there)
 }
 
 fn outcome(source: &str, what: &str, object: &str, was_there: bool) -> String {
@@ -194,6 +202,7 @@ async fn keep_to_the_rest(
     if !tables.is_empty() {
         Publication::ensure(client, &made, &owner, &tables).await?;
     }
+    plan.note_found();
     output.line(format!(
         "source \"{name}\": kept slot and publication \"{made}\", which other syncs use"
     ));

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -16,10 +16,7 @@ impl Moment {
     /// The instant by this machine's clock.
     #[must_use]
     pub fn now() -> Self {
-        let micros = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0));
-        Self(Timestamp::from_unix_micros(micros).unwrap_or(Timestamp(0)))
+        SystemTime::now().into()
     }
 
     /// A commit time of a stream: microseconds since 2000-01-01.
@@ -32,6 +29,26 @@ impl Moment {
     #[must_use]
     pub const fn second(self) -> i64 {
         self.0.0.div_euclid(1_000_000)
+    }
+}
+
+/// Seconds from 1970 to 2000, from where timestamps count.
+const UNIX_2000: i64 = 946_684_800;
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        let micros = time
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0));
+        Self(Timestamp::from_unix_micros(micros).unwrap_or(Timestamp(0)))
+    }
+}
+
+impl From<Moment> for SystemTime {
+    /// No clock goes back beyond 1970.
+    fn from(moment: Moment) -> Self {
+        let micros = moment.0.0.saturating_add(UNIX_2000 * 1_000_000);
+        UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 }
 
