@@ -27,6 +27,7 @@
 pub mod catalog;
 mod cell;
 mod error;
+mod handover;
 mod identity;
 mod names;
 mod opened;

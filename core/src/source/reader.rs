@@ -18,8 +18,11 @@ use tahr_plugin_api::{Lsn, failpoint};
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{
-    Identity, SourceCell, SourceError, SourceErrorKind, SourceStatus, catalog, outlook::Watch,
-    same::still_there, snapshot::RAW_TEXT,
+    Identity, SourceCell, SourceError, SourceErrorKind, SourceStatus, catalog,
+    handover::{Handover, held},
+    outlook::Watch,
+    same::still_there,
+    snapshot::RAW_TEXT,
 };
 use crate::{
     log::{Frontier, Log, LogError},
@@ -37,11 +40,6 @@ const GULP_EVENTS: u32 = 64;
 const GULP: Duration = Duration::from_micros(200);
 /// How often the slot is told how far it may go.
 const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
-/// How long a slot may be in use before that is worth a warning. The stream of an engine that was
-/// killed ends at the source when that notices, at the latest after `wal_sender_timeout`.
-const HANDOVER: Duration = Duration::from_secs(30);
-/// How often the slot is tried meanwhile, at the least.
-const HANDOVER_TRIES: Duration = Duration::from_secs(1);
 /// Events between two looks at the clock while the stream never pauses.
 const EVENTS_PER_LOOK: u32 = 4096;
 
@@ -97,7 +95,7 @@ impl Reader {
     async fn read(&self) -> Result<(), SourceError> {
         let mut wait = Duration::from_millis(100);
         let mut frontier = Frontier::new(self.redo);
-        let mut handover = None;
+        let mut handover = Handover::default();
         loop {
             let started = Instant::now();
             let error = match self.stream(&mut frontier).await {
@@ -113,18 +111,11 @@ impl Reader {
             if started.elapsed() > Duration::from_secs(30) {
                 wait = Duration::from_millis(100);
             }
-            if error.kind != SourceErrorKind::InUse {
-                handover = None;
-            } else if handover.is_none() {
-                tracing::info!(source = %self.status.get().source, %error,
-                    "waiting until the slot is free");
-            }
-            let is_handover = error.kind == SourceErrorKind::InUse
-                && handover.get_or_insert(started).elapsed() < HANDOVER;
-            if is_handover {
-                wait = wait.min(HANDOVER_TRIES);
+            let name = self.status.get().source;
+            if let Some(short) = handover.wait(&name, &error, wait) {
+                wait = short;
             } else {
-                tracing::warn!(source = %self.status.get().source, %error, hint = error.hint_text(),
+                tracing::warn!(source = %name, %error, hint = error.hint_text(),
                     retry_in = ?wait, "stream of the source broke");
             }
             tokio::select! {
@@ -164,7 +155,7 @@ impl Reader {
         let slot = self.answered(still_there(&catalog, &self.identity, &self.slot, read));
         let slot = slot.await?;
         started.map_err(|error| match error.kind {
-            SourceErrorKind::InUse => slot.held(&self.application).unwrap_or(error),
+            SourceErrorKind::InUse => held(&slot, &self.application).unwrap_or(error),
             _ => error,
         })?;
         self.status.update(SourceStatus::streams);

@@ -6,7 +6,7 @@ use tahr_plugin_api::Lsn;
 use tahr_postgres_connect::Url;
 use tokio_postgres::{Client, error::SqlState};
 
-use super::{SourceError, SourceErrorKind, Waiting, identity::lsn, quote_literal, wait::watched};
+use super::{SourceError, Waiting, identity::lsn, quote_literal, wait::watched};
 
 /// A slot as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,28 +158,6 @@ impl Slot {
                 _ => return Err(SourceError::sql(format!("drop slot \"{name}\""), &error)),
             }
         }
-    }
-
-    /// The error that says who streams from it, where we want to and call ourselves `application`; if
-    /// it has not become free meanwhile.
-    pub(super) fn held(&self, application: &str) -> Option<SourceError> {
-        let in_use = self.in_use()?;
-        let pid = self.active_pid?;
-        let is_ours = self.active_application.as_deref() == Some(application);
-        let hint = match is_ours {
-            true => format!(
-                "if tahr was killed just now, its stream ends there by itself, at the latest after \
-                 wal_sender_timeout, and is waited for (to end it at once: SELECT \
-                 pg_terminate_backend({pid});); if a second engine of this name runs, end one of the \
-                 two, or give it another name"
-            ),
-            false => in_use.hint.clone(),
-        };
-        Some(SourceError {
-            kind: SourceErrorKind::InUse,
-            hint,
-            ..in_use
-        })
     }
 
     /// The error that says who uses it, if someone does.

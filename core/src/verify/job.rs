@@ -11,7 +11,7 @@ use std::{
 use tahr_plugin_api::{WriteError, read_back::Filter};
 
 use super::{
-    Differing, Key, Kind, LaneReport, Progress, Subject, TableReport, Verified, Wanted,
+    Key, Kind, LaneReport, Progress, Subject, TableReport, Verified, Wanted,
     buckets::Sums,
     inbox::Check,
     look::{Looker, Unable, rows_of},
@@ -249,7 +249,7 @@ impl Work<'_> {
             report.count(*kind);
             report.set_aside += u64::from(aside.contains(key));
             if report.keys.len() < NAMED {
-                report.keys.push(named(&table, key, *kind));
+                report.keys.push(table.named(key, *kind));
             }
         }
         verification.lock().found += report.found();
@@ -383,24 +383,12 @@ impl Work<'_> {
         left.extend(open);
         let open: HashSet<_> = left
             .iter()
-            .map(|key| named(table, key, Kind::Differing).key)
+            .map(|key| table.named(key, Kind::Differing).key)
             .collect();
         report.repaired = all.saturating_sub(left.len()) as u64;
         for differing in &mut report.keys {
             differing.repaired = !open.contains(&differing.key);
         }
         Ok(())
-    }
-}
-
-fn named(table: &Compared, key: &Key, kind: Kind) -> Differing {
-    let names = table.key.iter().zip(key.texts()).map(|(&index, text)| {
-        let name = table.relation.columns[index].name.clone();
-        (name, text.to_string())
-    });
-    Differing {
-        kind,
-        key: names.collect(),
-        repaired: false,
     }
 }

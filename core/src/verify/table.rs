@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tahr_plugin_api::Relation;
 
-use super::{Subject, origin::Origin};
+use super::{Differing, Key, Kind, Subject, origin::Origin};
 use crate::{
     lane::Routes,
     source::{SourceError, Table, TableKind, catalog, quote_identifier, quote_table},
@@ -113,6 +113,19 @@ impl Compared {
         let columns = self.source.columns.iter();
         let columns = columns.map(|column| format!("t.{}", quote_identifier(&column.name)));
         columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The row under `key`, for a person.
+    pub(super) fn named(&self, key: &Key, kind: Kind) -> Differing {
+        let names = self.key.iter().zip(key.texts()).map(|(&index, text)| {
+            let name = self.relation.columns[index].name.clone();
+            (name, text.to_string())
+        });
+        Differing {
+            kind,
+            key: names.collect(),
+            repaired: false,
+        }
     }
 
     /// Prints all rows.

@@ -119,7 +119,7 @@ async fn a_source_that_is_not_read_has_its_code_and_only_where_it_belongs() {
         line.unwrap_or_else(|| panic!("{target}: {status}"))
     };
     let two = lane("other/two");
-    assert!(two.contains(" streaming ") && two.contains(" unknown: source away "));
+    assert!(two.contains(" streaming ") && two.contains(" unknown: source away"));
     assert!(!lane("s/one").contains("unknown"), "{status}");
     let json = tahr(&engine, &["status", "--json"], 0).json();
     let of = |list: &str, key: &str, name: &str| {
