@@ -37,28 +37,30 @@ impl Handover {
         });
         (since.elapsed() < PATIENCE).then_some(wait.min(EVERY))
     }
-}
 
-/// The error that says who streams from `slot`, where a session that calls itself `application` wants
-/// to; none if it has become free meanwhile.
-pub(super) fn held(slot: &Slot, application: &str) -> Option<SourceError> {
-    let in_use = slot.in_use()?;
-    let pid = slot.active_pid?;
-    let is_ours = slot.active_application.as_deref() == Some(application);
-    let hint = match is_ours {
-        true => format!(
-            "if tahr was killed just now, its stream ends there by itself, at the latest after \
-             wal_sender_timeout, and is waited for (to end it at once: SELECT \
-             pg_terminate_backend({pid});); if a second engine of this name runs, end one of the \
-             two, or give it another name"
-        ),
-        false => in_use.hint.clone(),
-    };
-    Some(SourceError {
-        kind: SourceErrorKind::InUse,
-        hint,
-        ..in_use
-    })
+    /// `error`, by which `slot` was refused to a session that calls itself `application`; where it is in
+    /// use, as one that says by whom.
+    pub(super) fn explain(error: SourceError, slot: &Slot, application: &str) -> SourceError {
+        let (Some(in_use), Some(pid), SourceErrorKind::InUse) =
+            (slot.in_use(), slot.active_pid, error.kind)
+        else {
+            return error;
+        };
+        let hint = match slot.active_application.as_deref() == Some(application) {
+            true => format!(
+                "if tahr was killed just now, its stream ends there by itself, at the latest after \
+                 wal_sender_timeout, and is waited for (to end it at once: SELECT \
+                 pg_terminate_backend({pid});); if a second engine of this name runs, end one of the \
+                 two, or give it another name"
+            ),
+            false => in_use.hint.clone(),
+        };
+        SourceError {
+            kind: SourceErrorKind::InUse,
+            hint,
+            ..in_use
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,11 +18,8 @@ use tahr_plugin_api::{Lsn, failpoint};
 use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
 
 use super::{
-    Identity, SourceCell, SourceError, SourceErrorKind, SourceStatus, catalog,
-    handover::{Handover, held},
-    outlook::Watch,
-    same::still_there,
-    snapshot::RAW_TEXT,
+    Identity, SourceCell, SourceError, SourceStatus, catalog, handover::Handover, outlook::Watch,
+    same::still_there, snapshot::RAW_TEXT,
 };
 use crate::{
     log::{Frontier, Log, LogError},
@@ -111,12 +108,11 @@ impl Reader {
             if started.elapsed() > Duration::from_secs(30) {
                 wait = Duration::from_millis(100);
             }
-            let name = self.status.get().source;
-            if let Some(short) = handover.wait(&name, &error, wait) {
-                wait = short;
-            } else {
-                tracing::warn!(source = %name, %error, hint = error.hint_text(),
-                    retry_in = ?wait, "stream of the source broke");
+            let source = self.status.get().source;
+            match handover.wait(&source, &error, wait) {
+                Some(short) => wait = short,
+                None => tracing::warn!(source, %error, hint = error.hint_text(), retry_in = ?wait,
+                    "stream of the source broke"),
             }
             tokio::select! {
                 () = self.stop.asked() => return Ok(()),
@@ -154,10 +150,7 @@ impl Reader {
         // soon: a server that is about to be promoted refuses to stream.
         let slot = self.answered(still_there(&catalog, &self.identity, &self.slot, read));
         let slot = slot.await?;
-        started.map_err(|error| match error.kind {
-            SourceErrorKind::InUse => held(&slot, &self.application).unwrap_or(error),
-            _ => error,
-        })?;
+        started.map_err(|error| Handover::explain(error, &slot, &self.application))?;
         self.status.update(SourceStatus::streams);
         let mut stream = Stream {
             reader: self,
