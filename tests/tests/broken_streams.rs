@@ -121,7 +121,7 @@ async fn a_slot_in_use_by_another_is_named_and_taken_once_it_is_free() {
     let waiting = second.start();
     let slot = format!("tahr_{}_src", engine.name());
     eventually(SOON, "the slot is named", async || match waiting.stderr() {
-        log if log.contains(&format!("\"{slot}\" is active for PID")) => Ok(()),
+        log if log.contains(&format!("slot \"{slot}\" is in use by pid")) => Ok(()),
         log => Err(log),
     })
     .await;
