@@ -9,10 +9,10 @@ mod masters;
 mod sources;
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     io::{self, BufRead as _, IsTerminal as _},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use super::{Output, runtime::runtime};
@@ -35,13 +35,13 @@ struct Plan<'a> {
     rest: Config,
     with_data: bool,
     /// Whether anything was there to be removed.
-    found: AtomicBool,
+    found: Cell<bool>,
 }
 
 impl Plan<'_> {
     /// Notes that something was there to be removed.
     fn note_found(&self) {
-        self.found.store(true, Ordering::Relaxed);
+        self.found.set(true);
     }
 
     fn is_used(&self, source: &str) -> bool {
@@ -63,7 +63,7 @@ pub(super) fn drop(
     if config.engine.state_dir.exists() {
         plan.note_found();
     }
-    let had_folder = plan.found.load(Ordering::Relaxed);
+    let had_folder = plan.found.get();
     let lock = StateLock::take_for(&config.engine.state_dir, "drop")?;
     confirm(&plan, options.yes, output)?;
     let registry = Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
@@ -76,7 +76,7 @@ pub(super) fn drop(
     lanes::forget(&plan, &registry, &sources, &mut errors, output);
     runtime.block_on(sources::drop_objects(&plan, &sources, &mut errors, output));
     clean(&plan, lock, had_folder, output)?;
-    if errors.is_empty() && !plan.found.load(Ordering::Relaxed) {
+    if errors.is_empty() && !plan.found.get() {
         output.line("nothing is left to drop");
     }
     if !plan.rest.syncs.is_empty() || options.sync.is_some() {
@@ -112,7 +112,7 @@ fn plan<'a>(config: &'a Config, options: &cli::Drop) -> Result<Plan<'a>, Error> 
         dropped,
         rest,
         with_data: options.with_data,
-        found: AtomicBool::new(false),
+        found: Cell::new(false),
     })
 }
 
