@@ -140,7 +140,10 @@ fn is_sealed(text: &str) -> bool {
 
 fn checksum(text: &str) -> String {
     let sum = Sha256::digest(text.as_bytes());
-    sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    sum.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Gives a file to `user`.
@@ -185,6 +188,9 @@ mod tests {
             assert!(refused.contains("has been changed since"), "{refused}");
         }
         let refused = may_write("[engine]\n").unwrap_err();
-        assert!(refused.contains("is not a config of the demo's"), "{refused}");
+        assert!(
+            refused.contains("is not a config of the demo's"),
+            "{refused}"
+        );
     }
 }
