@@ -204,16 +204,9 @@ async fn rows_that_the_first_copy_will_find_are_told_until_it_was_made() {
     );
     let text = text.replace("targets = [\"copy\"]", "targets = [\"copy\", \"cache\"]");
     let engine = Engine::builder().config(&text).build();
-    let (stops, removes) = (
-        "so it stops before its first copy",
-        "its first copy removes them",
-    );
+    let (parks, removes) = ("its lane parks at the copy", "its first copy removes them");
     let rows_of = |object: &str, fate: &str| {
-        let rows = match fate == stops {
-            true => "rows that sync \"shop\" has not copied, ",
-            false => "rows that sync \"shop\" has not copied: ",
-        };
-        format!("{object}: holds {rows}{fate}")
+        format!("{object}: holds rows that sync \"shop\" has not copied: {fate}")
     };
 
     let refused = engine.tahr(&["check"]);
@@ -222,7 +215,7 @@ async fn rows_that_the_first_copy_will_find_are_told_until_it_was_made() {
     assert_names(
         &refused.stderr,
         &[
-            &format!("error: {}", rows_of("public.a", stops)),
+            &format!("error: {}", rows_of("public.a", parks)),
             &format!("warning: {in_cache}"),
         ],
     );
@@ -346,9 +339,17 @@ async fn the_hints_of_a_target_without_rights_give_them_as_they_stand() {
     target.execute(&grants.join("\n")).await;
     let mended = engine.tahr(&["check"]);
     target
+        .execute("CREATE TABLE public.tahr_checkpoint (\"table\" text)")
+        .await;
+    let unreadable = engine.tahr(&["check"]);
+    target
         .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
         .await;
     checked.assert_code(4);
+    unreadable.assert_code(4);
+    let named =
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON public.tahr_checkpoint TO \"{role}\";");
+    assert_names(&unreadable.stderr, &[&named]);
     assert_eq!(grants.len(), 4, "{}", checked.stderr);
     assert!(!checked.stderr.contains('…'), "{}", checked.stderr);
     mended.assert_success();

@@ -96,34 +96,48 @@ pub async fn probe_views(
     let look = move |writer: &mut RemoteWriter| {
         let relations = views.iter().flat_map(|view| view.relations.clone());
         let report = writer.check(&relations.collect::<Vec<_>>())?;
-        let mut in_the_way = Vec::new();
-        let mut place = 0;
-        for view in &views {
-            // A target looks a stream up by these two.
-            let stream = StreamId {
-                sync: view.sync.clone(),
-                source: view.source.clone(),
-                ..StreamId::default()
-            };
-            let checkpoint = writer.checkpoint(&stream)?.unwrap_or_default();
-            for relation in &view.relations {
-                let name = relation.source.to_string();
-                let is_copied = checkpoint.copied_to.contains_key(&name);
-                // What is wrong with it has been said, and may be why its rows can't be looked for.
-                if !is_copied && !is_faulty(&report, place) {
-                    match writer.holds_rows(relation) {
-                        Ok(true) => in_the_way.push(place),
-                        Ok(false) => {}
-                        Err(error) if error.code == "unsupported" => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                place += 1;
-            }
-        }
+        let in_the_way = match find_rows(writer, &views, &report) {
+            Ok(found) => found,
+            // What is wrong has been found already, and may be why rows can't be looked for.
+            Err(_) if report.findings.iter().any(|finding| finding.is_error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         Ok(Probed { report, in_the_way })
     };
     ask(target, plugin, look, patience).await
+}
+
+/// See [`Probed::in_the_way`].
+fn find_rows(
+    writer: &mut RemoteWriter,
+    views: &[View],
+    report: &CheckReport,
+) -> Result<Vec<usize>, WriteError> {
+    let mut found = Vec::new();
+    let mut place = 0;
+    for view in views {
+        // A target looks a stream up by these two.
+        let stream = StreamId {
+            sync: view.sync.clone(),
+            source: view.source.clone(),
+            ..StreamId::default()
+        };
+        let checkpoint = writer.checkpoint(&stream)?.unwrap_or_default();
+        for relation in &view.relations {
+            let name = relation.source.to_string();
+            let is_copied = checkpoint.copied_to.contains_key(&name);
+            if !is_copied && !is_faulty(report, place) {
+                match writer.holds_rows(relation) {
+                    Ok(true) => found.push(place),
+                    Ok(false) => {}
+                    Err(error) if error.code == "unsupported" => return Ok(Vec::new()),
+                    Err(error) => return Err(error),
+                }
+            }
+            place += 1;
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the object at `place` has a fault.

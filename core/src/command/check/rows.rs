@@ -31,7 +31,7 @@ pub(super) fn say(
         );
         found.warnings.push(Error::target(message).hint(hint));
     } else {
-        let message = format!("{holds}, so it stops before its first copy, and leaves them alone");
+        let message = format!("{holds}: its lane parks at the copy, and leaves them alone");
         let hint = format!(
             "empty it, or have the source's rows take their place: [syncs.{sync}] existing = \
              \"replace\""
