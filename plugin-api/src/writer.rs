@@ -9,7 +9,7 @@ use crate::{
     Batch, Capabilities, Checkpoint, Host, Lsn, Position, Relation, RuleTable, StreamId, TableName,
     WriteError,
     abi::unsupported,
-    read_back::{DIGESTS, Digest, READ_BACK, ReadBack},
+    read_back::{DIGESTS, Digest, HOLDS_ROWS, READ_BACK, ReadBack},
 };
 
 /// Interrupts a blocked call from another thread; see [`Writer::cancel`].
@@ -46,7 +46,8 @@ pub type Cancel = Box<dyn Fn() + Send + Sync>;
 pub trait Writer: Sized + Send + 'static {
     /// The table `options` of a target in the config. Its documentation comments are what
     /// `tahr plugins describe` shows; `#[serde(deny_unknown_fields)]` finds misspelt keys, and
-    /// the error names the one that is meant.
+    /// the error names the one that is meant. `tahr check` goes by the JSON Schema: no key or word may
+    /// have an alias that this doesn't know.
     type Options: DeserializeOwned + JsonSchema;
 
     /// The name that a config's `plugin =` uses.
@@ -172,6 +173,18 @@ pub trait Writer: Sized + Send + 'static {
     ///
     /// Any.
     fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError>;
+
+    /// Whether the target holds rows where those of `relation` go, whoever put them there; asked of a
+    /// writer of role [`Role::Check`] before the first copy. Must not take long: one that has to search
+    /// may give up and say no.
+    ///
+    /// # Errors
+    ///
+    /// Code `unsupported` where the writer can't say.
+    fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        let _ = relation;
+        Err(unsupported(HOLDS_ROWS))
+    }
 
     /// What this writer would have stored of the rows of `batch`, which are all of one relation: one
     /// digest for each change. Of a change that has only its old row's key, the key alone counts. Asked

@@ -289,10 +289,14 @@ fn hint(url: &Url, kind: ConnectErrorKind, message: &str) -> String {
         ConnectErrorKind::Permission
             if message.contains("replication") || message.contains("WAL sender") =>
         {
-            format!(
-                "ALTER ROLE \"{}\" REPLICATION;",
-                url.user.replace('"', "\"\"")
-            )
+            format!("ALTER ROLE {} REPLICATION;", role(url))
+        }
+        // Where the server asks for no password; else it hides that there is no such role.
+        ConnectErrorKind::Authentication if message.ends_with(" does not exist") => {
+            format!("CREATE ROLE {} LOGIN PASSWORD '…';", role(url))
+        }
+        ConnectErrorKind::Authentication if message.ends_with(" is not permitted to log in") => {
+            format!("ALTER ROLE {} LOGIN;", role(url))
         }
         ConnectErrorKind::Authentication => match (&url.password, &url.passfile_note) {
             (None, Some(note)) => note.clone(),
@@ -300,8 +304,11 @@ fn hint(url: &Url, kind: ConnectErrorKind, message: &str) -> String {
                  (special characters percent-encoded)"
                 .to_owned(),
             _ => format!(
-                "check password and pg_hba.conf for user \"{}\" and database \"{}\"",
-                url.user, url.database
+                "check password and pg_hba.conf for user \"{}\" and database \"{}\"; perhaps there is \
+                 no such role, which PostgreSQL does not tell: CREATE ROLE {} LOGIN PASSWORD '…';",
+                url.user,
+                url.database,
+                role(url)
             ),
         },
         ConnectErrorKind::Database => "list the server's databases with: psql -l".to_owned(),
@@ -325,6 +332,11 @@ fn hint(url: &Url, kind: ConnectErrorKind, message: &str) -> String {
             String::new()
         }
     }
+}
+
+/// The role's name, quoted.
+fn role(url: &Url) -> String {
+    format!("\"{}\"", url.user.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -357,5 +369,29 @@ mod tests {
         let pooler = kind("unsupported startup parameter: replication (SQLSTATE 08P01)");
         assert_eq!((pooler.0, pooler.1), (ConnectErrorKind::Pooler, false));
         assert_eq!(kind("no code").0, ConnectErrorKind::Other);
+    }
+
+    #[test]
+    fn a_role_that_may_not_exist_is_named_ready_to_be_made() {
+        let url = "postgres://a%22b:secret@h/d?sslmode=disable";
+        let open = Url::parse(&url.replace(":secret", "")).unwrap();
+        let url = Url::parse(url).unwrap();
+        let create = "CREATE ROLE \"a\"\"b\" LOGIN PASSWORD '…';";
+        let hint = |url: &Url, text: &str| {
+            let error = ConnectError::replication(url, &PgWireError::Server(text.to_owned()));
+            error.hint().to_owned()
+        };
+        for url in [&url, &open] {
+            assert_eq!(
+                hint(url, "role \"a\"b\" does not exist (SQLSTATE 28000)"),
+                create
+            );
+            let text = "role \"a\"b\" is not permitted to log in (SQLSTATE 28000)";
+            assert_eq!(hint(url, text), "ALTER ROLE \"a\"\"b\" LOGIN;");
+        }
+        let text = "password authentication failed for user \"a\"b\" (SQLSTATE 28P01)";
+        let hint = hint(&url, text);
+        assert!(hint.starts_with("check password and pg_hba.conf"), "{hint}");
+        assert!(hint.ends_with(create), "{hint}");
     }
 }

@@ -1,6 +1,6 @@
 //! `tahr check` names every fault at once, writes nothing, and says by its exit code where to begin.
 
-use tahr_tests::{Database, Engine, Postgres, eventually, unique};
+use tahr_tests::{Database, Engine, Postgres, Redis, eventually, unique};
 
 /// Nobody listens there.
 const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing?connect_timeout=5";
@@ -137,7 +137,6 @@ async fn a_source_or_target_out_of_reach_is_named_with_what_was_tried() {
 async fn wrong_options_of_a_target_are_faults_of_the_config() {
     let database = database("CREATE TABLE a (id int PRIMARY KEY)").await;
     for (target, named) in [
-        ("plugin = \"sqlite\"\noptions = { paht = \"a.db\" }", "paht"),
         (
             "plugin = \"redis\"\noptions = { url = \"http://x\" }",
             "url",
@@ -172,10 +171,80 @@ async fn a_misspelt_option_of_any_plugin_is_named_with_the_one_that_is_meant() {
             .build();
         let checked = engine.tahr(&["check"]);
         checked.assert_code(2);
-        let fault = format!("options of plugin \"{plugin}\": unknown field `{given}`");
+        let text = engine.config();
+        let line = text.lines().position(|line| line.contains(given));
+        let line = line.expect("the option's line") + 1;
+        let fault = format!("tahr.toml:{line}: plugin \"{plugin}\" has no option \"{given}\"");
         let hint = format!("hint: did you mean \"{meant}\"?");
-        assert_names(&checked.stderr, &["target \"copy\"", &fault, &hint]);
+        assert_names(&checked.stderr, &[&fault, &hint]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_the_first_copy_will_find_are_told_until_it_was_made() {
+    let source = database(
+        "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY);
+         INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)",
+    )
+    .await;
+    let target = database("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (7)").await;
+    let cache = Redis::shared().database();
+    cache.command::<()>("HSET b:9 id 9");
+    let keys = "key = \"{table}:{pk}\"";
+    let text = format!(
+        "[targets.cache]\nplugin = \"redis\"\noptions = {{ url = \"{}\", {keys} }}\n{}",
+        cache.url(),
+        config(
+            source.url(),
+            &format!(
+                "plugin = \"postgres\"\noptions = {{ url = \"{}\" }}",
+                target.url()
+            )
+        )
+    );
+    let text = text.replace("targets = [\"copy\"]", "targets = [\"copy\", \"cache\"]");
+    let engine = Engine::builder().config(&text).build();
+    let (parks, removes) = ("its lane parks at the copy", "its first copy removes them");
+    let rows_of = |object: &str, fate: &str| {
+        format!("{object}: holds rows that sync \"shop\" has not copied: {fate}")
+    };
+
+    let refused = engine.tahr(&["check"]);
+    refused.assert_code(4);
+    let in_cache = rows_of("b:*", removes);
+    assert_names(
+        &refused.stderr,
+        &[
+            &format!("error: {}", rows_of("public.a", parks)),
+            &format!("warning: {in_cache}"),
+        ],
+    );
+    for silent in ["public.b: holds", "a:*: holds"] {
+        assert!(!refused.stderr.contains(silent), "{}", refused.stderr);
+    }
+
+    engine.write_config(&engine.config().replace(
+        "tables = [\"public.*\"]",
+        "tables = [\"public.*\"]\nexisting = \"replace\"",
+    ));
+    let replaced = engine.tahr(&["check"]);
+    replaced.assert_success();
+    let in_table = rows_of("public.a", removes);
+    assert_names(
+        &replaced.stderr,
+        &[&format!("warning: {in_table}"), &in_cache],
+    );
+
+    engine.run_once().assert_success();
+    assert_eq!(
+        target
+            .value("SELECT string_agg(id::text, ',') FROM a")
+            .await,
+        "1"
+    );
+    let copied = engine.tahr(&["check"]);
+    copied.assert_success();
+    assert!(!copied.stderr.contains("holds rows"), "{}", copied.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,6 +305,53 @@ async fn a_role_without_rights_gets_a_script_that_gives_them() {
         ],
     );
     script.assert_success();
+    mended.assert_success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hints_of_a_target_without_rights_give_them_as_they_stand() {
+    let source = database(
+        "CREATE TABLE a (id int PRIMARY KEY);
+         CREATE SCHEMA s; CREATE TABLE s.b (id int PRIMARY KEY)",
+    )
+    .await;
+    let target = database("CREATE TABLE a (id int PRIMARY KEY)").await;
+    let role = format!("writer_{}", unique());
+    target
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+             DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', \
+             current_database()); END $$"
+        ))
+        .await;
+    let options = format!(
+        "plugin = \"postgres\"\noptions = {{ url = \"{}\" }}",
+        target.url_as(&role)
+    );
+    let text = config(source.url(), &options).replace("\"public.*\"", "\"*.*\"");
+    let engine = Engine::builder().config(text).build();
+    let checked = engine.tahr(&["check"]);
+    let hints = checked
+        .stderr
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("hint: "));
+    let grants: Vec<_> = hints.filter(|hint| hint.starts_with("GRANT ")).collect();
+    target.execute(&grants.join("\n")).await;
+    let mended = engine.tahr(&["check"]);
+    target
+        .execute("CREATE TABLE public.tahr_checkpoint (\"table\" text)")
+        .await;
+    let unreadable = engine.tahr(&["check"]);
+    target
+        .execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+    checked.assert_code(4);
+    unreadable.assert_code(4);
+    let named =
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON public.tahr_checkpoint TO \"{role}\";");
+    assert_names(&unreadable.stderr, &[&named]);
+    assert_eq!(grants.len(), 4, "{}", checked.stderr);
+    assert!(!checked.stderr.contains('…'), "{}", checked.stderr);
     mended.assert_success();
 }
 

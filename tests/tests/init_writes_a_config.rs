@@ -1,6 +1,6 @@
 //! `tahr init` writes a config that works, names what has to be mended, and holds no password.
 
-use tahr_tests::{Database, Engine, Postgres, Redis};
+use tahr_tests::{Database, Engine, Postgres, Redis, unique};
 
 async fn database() -> Database {
     let database = Postgres::shared().database().await;
@@ -48,6 +48,8 @@ async fn the_written_config_passes_check() {
         "postgres:${PG_PASSWORD}@127.0.0.1",
         "\"public.customers\",",
         "# about 500 rows",
+        "\n# publication = \"tahr_tahr_",
+        "\n# slot        = \"tahr_tahr_",
         "# \"public.audit\",",
         "#   ALTER TABLE \"public\".\"audit\" REPLICA IDENTITY FULL;",
         "# \"public.keyless\",",
@@ -115,4 +117,15 @@ async fn a_database_out_of_reach_is_named_without_its_password() {
     assert!(failed.stderr.contains("127.0.0.1:1"), "{}", failed.stderr);
     assert!(!failed.stderr.contains("s3cret"), "{}", failed.stderr);
     assert!(!engine.folder().join("new.toml").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_does_not_exist_is_named_with_the_statement_that_makes_it() {
+    let database = database().await;
+    let role = format!("nobody_{}", unique());
+    let url = database.url_as(&role);
+    let failed = engine().tahr(&["init", &url, "--output", "new.toml"]);
+    failed.assert_code(3);
+    let hint = format!("hint: CREATE ROLE \"{role}\" LOGIN PASSWORD '…';");
+    assert!(failed.stderr.contains(&hint), "{}", failed.stderr);
 }

@@ -1,6 +1,6 @@
 //! Preflight finds every fault of a source at once, and its script mends them.
 
-use tahr::source::{Owner, Report, Request, preflight, script};
+use tahr::source::{Owner, Report, Request, object_name, preflight, script};
 use tahr_plugin_api::TableName;
 use tahr_postgres_connect::Url;
 use tahr_tests::{Database, Postgres, unique};
@@ -113,6 +113,80 @@ async fn a_role_without_rights_is_told_which_and_how_to_get_them() {
     }
     database.execute(&script(&report.findings)).await;
     let mended = look(&url, None).await;
+    database
+        .execute(&format!(
+            "DROP OWNED BY {role}, {owner}; DROP ROLE {role}; DROP ROLE {owner}"
+        ))
+        .await;
+    assert!(mended.is_usable(), "{:?}", texts(&mended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_script_gives_no_right_that_a_dbas_publication_makes_needless() {
+    let database = Postgres::shared().database().await;
+    let (role, owner) = (
+        format!("reader_{}", unique()),
+        format!("owner_{}", unique()),
+    );
+    database
+        .execute(&format!(
+            "CREATE ROLE {role} LOGIN REPLICATION; CREATE ROLE {owner};
+             CREATE TABLE a (id int PRIMARY KEY);
+             CREATE TABLE b (id int PRIMARY KEY); ALTER TABLE b OWNER TO {owner}"
+        ))
+        .await;
+    let url = Url::parse(&database.url_as(&role)).expect("a URL");
+    let asker = Owner {
+        engine: "test".to_owned(),
+        source: unique(),
+    };
+    let own = object_name(&asker).expect("a name");
+    let wanted = |table: &TableName| table.schema == "public";
+    let look = async |publication| {
+        let request = Request {
+            owner: &asker,
+            application: "tahr",
+            publication,
+            slot: None,
+            wanted: &wanted,
+            shared: None,
+        };
+        preflight(&url, &request).await.expect("a report")
+    };
+    // A superuser owns one of the tables: whatever else the role may do, a DBA has to publish it.
+    let report = look(None).await;
+    let sql = script(&report.findings);
+    for needless in ["GRANT CREATE", &format!("GRANT \"{owner}\"")] {
+        assert!(!sql.contains(needless), "{needless}: {sql}");
+    }
+    database.execute(&sql).await;
+    // It is there now. Nothing but its name in the config is missing, and no script can give that.
+    let sql = script(&look(None).await.findings);
+    let statements: Vec<_> = sql
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("--"))
+        .collect();
+    assert_eq!(statements, [""; 0], "{sql}");
+    let named = look(Some(&own)).await;
+    assert!(named.is_usable(), "{:?}", texts(&named));
+
+    // One of tahr's own that carries all tables stays as it is.
+    let comment = format!("COMMENT ON PUBLICATION \"{own}\" IS '{asker}'");
+    database.execute(&comment).await;
+    let ready = look(None).await;
+    assert!(ready.is_usable(), "{:?}", texts(&ready));
+    // And one that lacks a table is altered, not made again.
+    database
+        .execute("CREATE TABLE c (id int PRIMARY KEY)")
+        .await;
+    let lacking = look(None).await;
+    assert!(
+        has(&lacking, &format!("a DBA alters publication {own}")),
+        "{:?}",
+        texts(&lacking)
+    );
+    database.execute(&script(&lacking.findings)).await;
+    let mended = look(None).await;
     database
         .execute(&format!(
             "DROP OWNED BY {role}, {owner}; DROP ROLE {role}; DROP ROLE {owner}"

@@ -20,7 +20,7 @@ pub struct Demo {
     /// What is shown.
     #[arg(value_name = "WHAT", value_enum, default_value_t)]
     pub show: Show,
-    /// The folder for its files; the config that it used stays there.
+    /// The folder for its files; the config that it used stays there, and is yours once you change it.
     #[arg(long, value_name = "FOLDER", default_value = "tahr-demo")]
     pub dir: PathBuf,
     /// Keep the data of its servers and the copies; where they are is said at the end.

@@ -1,8 +1,15 @@
 //! `tahr check`: everything that is wrong, at once; nothing is written.
 
 mod masters;
+mod rows;
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{
+    cell::OnceCell,
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use tahr_plugin_api::TableName;
@@ -10,8 +17,8 @@ use tahr_plugin_api::TableName;
 use super::{Output, runtime::runtime};
 use crate::{
     Error, ErrorKind, Faults, cli,
-    config::{Config, Source},
-    lane::{Claims, View, probe, views},
+    config::{Config, Source, Target},
+    lane::{Claims, Probed, View, probe_views, views},
     plugin::{Pins, Registry},
     source::{Report, Severity, SourceError, application, catalog, is_wanted, look, parse, script},
 };
@@ -62,11 +69,13 @@ struct Looked<'a> {
 }
 
 /// Looks at config, sources and targets; or prints the DBA's script.
-pub(super) fn check(
-    config: &Config,
-    options: cli::Check,
-    output: &mut Output,
-) -> Result<(), Faults> {
+pub(super) fn check(file: &Path, options: cli::Check, output: &mut Output) -> Result<(), Faults> {
+    let scanned = OnceCell::new();
+    let schemas = |folders: &[PathBuf], targets: &BTreeMap<String, Target>| {
+        let scan = || Registry::scan(folders, &Pins::of_targets(targets));
+        scanned.get_or_init(scan).option_schemas()
+    };
+    let config = &Config::load_with(file, Some(&schemas))?;
     let runtime = runtime()?;
     let used = |name: &String| {
         config
@@ -85,7 +94,8 @@ pub(super) fn check(
         return print_script(&all, output);
     }
 
-    let registry = Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
+    let scan = || Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
+    let registry = scanned.get_or_init(scan);
     let mut in_config = Group::new(format!("config {}", config.path.display()));
     for error in registry.errors() {
         let warning = Error::usage(error.to_string());
@@ -118,7 +128,7 @@ pub(super) fn check(
     groups.extend(runtime.block_on(masters::check(config, &all, &mut in_config)));
     let targets = runtime.block_on(check_targets_of(
         config,
-        &registry,
+        registry,
         &all_views,
         &mut in_config,
     ));
@@ -265,25 +275,28 @@ async fn check_targets_of(
         // One that is missing, or another, is a fault of the config.
         let plugin = registry.of_target(name, target).ok()?;
         Some(async move {
-            let relations = views
-                .iter()
-                .flat_map(|view| view.relations.clone())
-                .collect();
-            let report = probe((name, target), plugin, relations, PATIENCE).await;
-            (name, target, views, report)
+            let probed = probe_views((name, target), plugin, &views, PATIENCE).await;
+            (name, target, plugin, views, probed)
         })
     });
     let mut claims = Claims::default();
     let mut groups = Vec::new();
-    for (name, target, views, report) in join_all(asked).await {
+    for (name, target, plugin, views, probed) in join_all(asked).await {
         let mut group = Group::new(format!("target \"{name}\" ({})", target.plugin));
-        match report {
+        match probed {
             Err(error) => group.errors.push(error.into()),
-            Ok(report) => {
+            Ok(Probed { report, in_the_way }) => {
                 let mut objects = report.objects.as_slice();
+                let mut first = 0;
                 for view in views {
                     let (own, rest) = objects.split_at(view.relations.len().min(objects.len()));
                     in_config.errors.extend(claims.add(view, own));
+                    let places = (first..).zip(view.relations.iter().zip(own));
+                    for (_, (relation, object)) in places.filter(|(at, _)| in_the_way.contains(at))
+                    {
+                        rows::say(config, plugin, view, (relation, object), &mut group);
+                    }
+                    first += own.len();
                     objects = rest;
                 }
                 for finding in report.findings {

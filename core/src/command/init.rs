@@ -1,5 +1,7 @@
 //! `tahr init`: a first config for a database, to be read and changed by its owner.
 
+mod password;
+
 use std::{collections::BTreeMap, fmt::Write as _, io::Write as _, path::Path};
 
 use tahr_plugin_api::TableName;
@@ -11,9 +13,12 @@ use crate::{
     config::{Engine, NAME_LIMIT, expand_environment},
     engine::of_source,
     source::{
-        Finding, Owner, Report, Request, Severity, SourceError, Table, application, preflight,
+        Finding, Owner, Report, Request, Severity, SourceError, Table, application, object_name,
+        preflight,
     },
 };
+
+use password::{HIDDEN, hide_password};
 
 /// The variable that a password is moved to.
 const PASSWORD: &str = "PG_PASSWORD";
@@ -65,11 +70,15 @@ pub(super) fn init(file: &Path, options: &cli::Init, output: &mut Output) -> Res
     Ok(())
 }
 
-async fn look(url: &Url, name: &str) -> Result<Report, SourceError> {
-    let owner = Owner {
+fn owner(name: &str) -> Owner {
+    Owner {
         engine: Engine::DEFAULT_NAME.to_owned(),
         source: name.to_owned(),
-    };
+    }
+}
+
+async fn look(url: &Url, name: &str) -> Result<Report, SourceError> {
+    let owner = owner(name);
     let request = Request {
         owner: &owner,
         application: &application(&owner.engine),
@@ -147,6 +156,15 @@ state_dir = \"{state_dir}\"   # what targets that lag still need; relative to th
         );
     }
     let _ = writeln!(out, "url = {}", quoted(url));
+    // Their names are those that tahr's own would have.
+    if let Ok(object) = object_name(&owner(name)) {
+        let _ = writeln!(
+            out,
+            "# Where a DBA makes what tahr would make itself:\n\
+             # publication = {0}\n# slot        = {0}",
+            quoted(&object)
+        );
+    }
     for finding in report
         .findings
         .iter()
@@ -319,71 +337,10 @@ fn plain_name(database: &str) -> String {
     }
 }
 
-/// Stands for a password until dollars are escaped; no URL holds it.
-const HIDDEN: &str = "\0";
-
-/// `url` with its password, wherever it stands, replaced by [`HIDDEN`]; and whether it had one that
-/// was no variable.
-fn hide_password(url: &str) -> (String, bool) {
-    let is_secret = |text: &str| !text.is_empty() && !text.contains("${");
-    let (place, parameters) = match url.split_once('?') {
-        Some((place, parameters)) => (place, Some(parameters)),
-        None => (url, None),
-    };
-    let mut had_one = false;
-    let mut out = place.to_owned();
-    if let Some((scheme, rest)) = place.split_once("://") {
-        // A variable's name holds neither `/` nor `@`.
-        let end = rest.find('/').unwrap_or(rest.len());
-        if let Some((credentials, address)) = rest[..end].rsplit_once('@')
-            && let Some((user, password)) = credentials.split_once(':')
-            && is_secret(password)
-        {
-            had_one = true;
-            out = format!("{scheme}://{user}:{HIDDEN}@{address}{}", &rest[end..]);
-        }
-    }
-    if let Some(parameters) = parameters {
-        let hidden = parameters
-            .split('&')
-            .map(|pair| match pair.split_once('=') {
-                Some(("password", password)) if is_secret(password) => {
-                    had_one = true;
-                    format!("password={HIDDEN}")
-                }
-                _ => pair.to_owned(),
-            });
-        let hidden: Vec<_> = hidden.collect();
-        out = format!("{out}?{}", hidden.join("&"));
-    }
-    (out, had_one)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::TablePattern;
-
-    #[test]
-    fn passwords_leave_the_url_and_variables_stay() {
-        for (url, hidden, had_one) in [
-            (
-                "postgres://me:p$w@h:1/db?a=b",
-                "postgres://me:\0@h:1/db?a=b",
-                true,
-            ),
-            (
-                "postgres://h/db?user=me&password=x",
-                "postgres://h/db?user=me&password=\0",
-                true,
-            ),
-            ("postgres://me:${X}@h/db", "postgres://me:${X}@h/db", false),
-            ("postgres://me@h/db", "postgres://me@h/db", false),
-            ("postgres:///db", "postgres:///db", false),
-        ] {
-            assert_eq!(hide_password(url), (hidden.to_owned(), had_one));
-        }
-    }
 
     #[test]
     fn patterns_and_names_fit_whatever_the_database_holds() {

@@ -42,7 +42,7 @@ pub fn run(cli: &Cli, progress: &mut Progress) -> Result<(), Faults> {
     let mut output = Output::default();
     match &cli.command {
         Command::Init(options) => init::init(&cli.config, options, &mut output),
-        Command::Check(options) => check::check(&config()?, *options, &mut output),
+        Command::Check(options) => check::check(&cli.config, *options, &mut output),
         Command::Plugins(options) => plugins::plugins(cli, options, &mut output),
         Command::Drop(options) => drop::drop(&config()?, options, &mut output),
         Command::Run(options) => run::run(&config()?, *options, progress),

@@ -8,6 +8,7 @@ use super::{
     document::Section,
     model::{Config, Engine, OnLogLimit, Source, Target},
     node::Node,
+    options::{self, Schemas},
     sync, toml_value,
 };
 
@@ -20,7 +21,11 @@ const IDENTIFIER_LIMIT: usize = 63;
 const SECTIONS: &[&str] = &["engine", "sources", "targets", "syncs"];
 
 /// The config; `None` only where faults were recorded.
-pub(super) fn config(root: Section<'_>, plugin_dirs: Vec<PathBuf>) -> Option<Config> {
+pub(super) fn config(
+    root: Section<'_>,
+    plugin_dirs: Vec<PathBuf>,
+    schemas: Option<Schemas<'_>>,
+) -> Option<Config> {
     root.allow(SECTIONS, &[]);
     let engine = root.get("engine");
     let engine = match engine {
@@ -33,6 +38,10 @@ pub(super) fn config(root: Section<'_>, plugin_dirs: Vec<PathBuf>) -> Option<Con
     let (source_names, target_names) = (root.names("sources"), root.names("targets"));
     let sources = each(&root, "sources", "source", source);
     let targets = each(&root, "targets", "target", target);
+    let are_pinned = options::pins_are_read(&root, &targets);
+    if let (Some(schemas), Some(engine), true) = (schemas, &engine, are_pinned) {
+        options::check(&root, &schemas(&engine.plugin_dirs, &targets));
+    }
     let syncs = each(&root, "syncs", "sync", |section| {
         sync::sync(section, &source_names, &target_names)
     });

@@ -9,7 +9,8 @@ use super::{
     document::{Document, Section},
     expand::Lookup,
     model::Config,
-    redact::redact_url,
+    options::Schemas,
+    syntax,
 };
 use crate::error::{Error, Faults};
 
@@ -20,6 +21,12 @@ impl Config {
     ///
     /// Every fault in it, or that it can't be read.
     pub fn load(path: &Path) -> Result<Self, Faults> {
+        Self::load_with(path, None)
+    }
+
+    /// Like [`load`](Self::load); where plugins' `schemas` are given, their options are faults of the
+    /// file too.
+    pub(crate) fn load_with(path: &Path, schemas: Option<Schemas<'_>>) -> Result<Self, Faults> {
         let text = fs_err::read(path).map_err(|error| {
             let hint = if error.kind() == std::io::ErrorKind::NotFound {
                 "write one with: tahr init postgres://user@host/database\n\
@@ -34,7 +41,9 @@ impl Config {
             Error::usage(format!("config file {} is not UTF-8 text", path.display()))
                 .caused_by(error.utf8_error())
         })?;
-        Self::parse(path, &text, &|name| std::env::var(name).ok())
+        let variables = |name: &str| std::env::var(name).ok();
+        let beside = program_folder();
+        Self::parse_with(path, &text, &variables, beside.as_deref(), schemas)
     }
 
     /// Reads `text` as if it stood in the file `path`, with `variables` as the environment.
@@ -48,25 +57,28 @@ impl Config {
         variables: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Faults> {
         let beside = program_folder();
-        Self::parse_beside(path, text, variables, beside.as_deref())
+        Self::parse_with(path, text, variables, beside.as_deref(), None)
     }
 
-    /// Like [`parse`](Self::parse), for a program in the folder `beside`.
-    pub(super) fn parse_beside(
+    /// Like [`parse`](Self::parse), for a program in the folder `beside`, and as
+    /// [`load_with`](Self::load_with).
+    pub(super) fn parse_with(
         path: &Path,
         text: &str,
         variables: Lookup<'_>,
         beside: Option<&Path>,
+        schemas: Option<Schemas<'_>>,
     ) -> Result<Self, Faults> {
         let document = Document::new(path, text, variables);
         let (table, syntax) = DeTable::parse_recoverable(text);
         // What a broken file seems to say is not worth checking.
         if !syntax.is_empty() {
-            return Err(syntax_faults(&document, text, &syntax));
+            return Err(syntax::faults(&document, text, &syntax));
         }
         let config = check::config(
             Section::root(&document, table.get_ref()),
             plugin_dirs(beside),
+            schemas,
         );
         Faults::unless_empty(document.into_faults())?;
         config.ok_or_else(|| {
@@ -97,32 +109,4 @@ fn plugin_dirs(beside: Option<&Path>) -> Vec<PathBuf> {
             folder.join("..").join("lib").join("tahr").join("plugins"),
         ]
     })
-}
-
-/// One fault per faulty line, with the line: what follows on it is mostly a consequence.
-fn syntax_faults(document: &Document<'_>, text: &str, errors: &[toml::de::Error]) -> Faults {
-    let mut faults = Vec::new();
-    let mut last_line = 0;
-    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
-    let mut errors: Vec<_> = errors.iter().collect();
-    errors.sort_by_key(|error| start(error));
-    for error in errors {
-        let (line, column) = document.position(start(error));
-        if line == last_line {
-            continue;
-        }
-        last_line = line;
-        let shown = text.lines().nth(line - 1).unwrap_or_default();
-        faults.push(Error::usage(format!(
-            "{}:{line}:{column}: not TOML: {}\n{line} | {}",
-            document.path().display(),
-            error.message(),
-            redact_url(shown)
-        )));
-    }
-    // `errors` isn't empty, so neither are the faults.
-    match Faults::unless_empty(faults) {
-        Err(faults) => faults,
-        Ok(()) => Error::usage(format!("{}: not TOML", document.path().display())).into(),
-    }
 }

@@ -3,11 +3,11 @@
 //! [`Config::load`] is called once by each command. It either returns a config in which every
 //! name refers to something and every value is within its limits, or *all* faults of the file at
 //! once, each with its line: an unknown key is a fault, and so is a known one that isn't built
-//! yet. What only a database or a plugin can judge (urls, options, whether a table exists) is
-//! judged later, by `tahr check`.
+//! yet. What only a database or a plugin can judge (urls, values of options, whether a table exists)
+//! is judged later, by `tahr check`, which has misspelt options found here.
 //!
 //! ```text
-//! file ─ load: parse ─▶ document, node (places, variables, types) ─ check, sync, masters_keys ─▶ model: Config
+//! file ─ load: parse ─▶ document, node (places, variables, types) ─ check, sync, masters_keys, options ─▶ model: Config
 //! ```
 //!
 //! Variables are expanded in string values after parsing, so that a value can't become a key.
@@ -22,10 +22,12 @@ mod masters;
 mod masters_keys;
 mod model;
 mod node;
+mod options;
 mod pattern;
 mod redact;
 mod size;
 mod sync;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod toml_value;

@@ -62,7 +62,7 @@ pub use attend::{Attendant, Mended, Order, key_number};
 pub use claims::Claims;
 pub(crate) use feed::first_behind;
 use feed::routed_changes;
-pub use probe::{open_writer, probe};
+pub use probe::{Probed, open_writer, probe, probe_views};
 pub use resync::{Resyncs, resyncs_path};
 pub(crate) use retry::Backoff;
 pub use route::Routes;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::PluginError;
-use crate::config::Config;
+use crate::config::{Config, Target};
 
 /// The hashes that targets have pinned. A file is judged by them before it is loaded.
 ///
@@ -24,11 +24,16 @@ impl Pins {
     /// The pins of `config`.
     #[must_use]
     pub fn of(config: &Config) -> Self {
+        Self::of_targets(&config.targets)
+    }
+
+    /// The pins of `targets`.
+    pub(crate) fn of_targets(targets: &BTreeMap<String, Target>) -> Self {
         let mut pins = Self {
-            only_pinned: !config.targets.is_empty(),
+            only_pinned: !targets.is_empty(),
             ..Self::default()
         };
-        for (name, target) in &config.targets {
+        for (name, target) in targets {
             match &target.sha256 {
                 Some(sha256) => {
                     let plugin = pins.by_plugin.entry(target.plugin.clone()).or_default();

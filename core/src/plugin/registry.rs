@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
+use serde_json::Value;
 use tahr_plugin_api::{Description, abi::WriterModule_Ref};
 
 use super::{Pins, PluginError, Scanner, pins::plugin_of};
@@ -71,6 +72,14 @@ impl Registry {
     /// All plugins, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Plugin> {
         self.plugins.values()
+    }
+
+    /// The JSON Schemas of the plugins' options, by name.
+    pub(crate) fn option_schemas(&self) -> BTreeMap<String, Value> {
+        let plugins = self.plugins.iter();
+        plugins
+            .map(|(name, plugin)| (name.clone(), plugin.description.options.as_value().clone()))
+            .collect()
     }
 
     /// What went wrong with other files.

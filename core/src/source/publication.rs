@@ -3,6 +3,8 @@
 //! tahr's own carries its owner in its comment. It is altered, never dropped and made again, while
 //! the slot lives; one that a DBA made is only read.
 
+use std::collections::BTreeSet;
+
 use tahr_plugin_api::TableName;
 use tokio_postgres::Client;
 
@@ -97,27 +99,30 @@ impl Publication {
             return Self::create(client, name, owner, tables).await;
         };
         found.check_owner(owner)?;
-        let mut wanted = tables.to_vec();
-        wanted.sort();
-        wanted.dedup();
-        let mut have = found.tables.clone();
-        have.sort();
         let mut sql = String::new();
-        if wanted.iter().any(|table| !have.contains(table)) {
+        if tables.iter().any(|table| !found.tables.contains(table)) {
             warn_of_lost_changes(client, name).await?;
         }
-        if have != wanted {
-            sql = format!(
-                "ALTER PUBLICATION {} SET {};",
-                quote_identifier(name),
-                list(tables)
-            );
+        if !found.has_just(tables) {
+            sql = alteration_of_tables(name, tables);
         }
-        if !found.all_operations || !found.via_root {
-            let name = quote_identifier(name);
-            sql.push_str(&format!(" ALTER PUBLICATION {name} SET ({OPTIONS});"));
+        if !found.has_options() {
+            sql.push_str(&alteration_of_options(name));
         }
         run(client, &format!("alter publication \"{name}\""), &sql).await
+    }
+
+    /// Whether it is what [`ensure`](Self::ensure) would make of it.
+    pub(super) fn carries(&self, tables: &[TableName]) -> bool {
+        self.has_just(tables) && self.has_options()
+    }
+
+    fn has_just(&self, tables: &[TableName]) -> bool {
+        BTreeSet::from_iter(tables) == BTreeSet::from_iter(&self.tables)
+    }
+
+    fn has_options(&self) -> bool {
+        self.all_operations && self.via_root
     }
 
     async fn create(
@@ -228,6 +233,30 @@ pub(super) fn creation(name: &str, owner: Option<&Owner>, tables: &[TableName]) 
         sql.push_str(&format!(" COMMENT ON PUBLICATION {name} IS {owner};"));
     }
     sql
+}
+
+/// The statements that have the publication carry just `tables`.
+pub(super) fn alteration(name: &str, tables: &[TableName]) -> String {
+    format!(
+        "{}{}",
+        alteration_of_tables(name, tables),
+        alteration_of_options(name)
+    )
+}
+
+fn alteration_of_tables(name: &str, tables: &[TableName]) -> String {
+    format!(
+        "ALTER PUBLICATION {} SET {};",
+        quote_identifier(name),
+        list(tables)
+    )
+}
+
+fn alteration_of_options(name: &str) -> String {
+    format!(
+        " ALTER PUBLICATION {} SET ({OPTIONS});",
+        quote_identifier(name)
+    )
 }
 
 /// `ONLY` keeps tables that inherit from one out; partitions are part of theirs all the same.

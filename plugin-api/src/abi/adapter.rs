@@ -21,7 +21,7 @@ use crate::{
     WriteError, Writer, Written,
     batch::Route,
     options,
-    read_back::{DIGESTS, Question, READ_BACK, ROWS, ReadBack, pack_digests},
+    read_back::{DIGESTS, HOLDS_ROWS, Question, READ_BACK, ROWS, ReadBack, pack_digests},
 };
 
 /// The description of `W`, as JSON text.
@@ -128,6 +128,10 @@ fn rows_of(arena: Arena, relation: &Arc<Relation>) -> Batch {
 
 impl<W: Writer> Adapter<W> {
     fn answer(&mut self, id: u32, payload: &[u8]) -> Result<Vec<u8>, WriteError> {
+        if id == HOLDS_ROWS {
+            let relation = from_json(&String::from_utf8_lossy(payload))?;
+            return Ok(vec![u8::from(self.writer.holds_rows(&relation)?)]);
+        }
         if !matches!(id, DIGESTS | READ_BACK) {
             return self.writer.request(id, payload);
         }

@@ -19,7 +19,7 @@ use crate::{
     Batch, CheckReport, Checkpoint, Description, LoadMode, Lsn, Position, Relation, Role, StreamId,
     WriteError, Written,
     abi::Arena,
-    read_back::{DIGESTS, Digest, Filter, Question, READ_BACK, ROWS, unpack_digests},
+    read_back::{DIGESTS, Digest, Filter, HOLDS_ROWS, Question, READ_BACK, ROWS, unpack_digests},
 };
 
 /// What the engine does for a plugin: the other end of [`Host`](crate::Host).
@@ -279,6 +279,16 @@ impl RemoteWriter {
     /// As [`check`](Self::check).
     pub fn forget(&mut self, stream: &StreamId) -> Result<(), WriteError> {
         done(self.raw.forget(to_json(stream)))
+    }
+
+    /// See [`Writer::holds_rows`](crate::Writer::holds_rows).
+    ///
+    /// # Errors
+    ///
+    /// As [`check`](Self::check).
+    pub fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        let answer = self.request(HOLDS_ROWS, to_json(relation).as_bytes())?;
+        Ok(answer.first().is_some_and(|flag| *flag != 0))
     }
 
     /// See [`Writer::digests`](crate::Writer::digests).

@@ -20,5 +20,7 @@ mod wire;
 pub use digest::{Digest, Digester};
 pub use filter::Filter;
 pub use rows::{KeyName, ReadBack};
-pub(crate) use wire::{DIGESTS, Question, READ_BACK, ROWS, pack_digests, unpack_digests};
+pub(crate) use wire::{
+    DIGESTS, HOLDS_ROWS, Question, READ_BACK, ROWS, pack_digests, unpack_digests,
+};
 pub use wire::{Found, read_found};

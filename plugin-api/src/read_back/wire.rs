@@ -7,6 +7,8 @@ use crate::abi::Arena;
 pub(crate) const DIGESTS: u32 = 16;
 /// To a writer: what the target holds.
 pub(crate) const READ_BACK: u32 = 17;
+/// To a writer: whether it holds rows at all.
+pub(crate) const HOLDS_ROWS: u32 = 18;
 /// To the host: rows that were read back.
 pub(crate) const ROWS: u32 = 16;
 

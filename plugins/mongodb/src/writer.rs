@@ -209,6 +209,10 @@ impl Writer for MongodbWriter {
         Ok(checkpoint)
     }
 
+    fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        catalog::has_rows(&mut self.server, &names::collection(relation))
+    }
+
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {
         self.ready(relation).map(drop)
     }

@@ -14,7 +14,7 @@ use crate::{
     catalog::Existing,
     checkpoint::CheckpointRows,
     columns::wanted,
-    error::{LOCKS, code, explain},
+    error::{LOCKS, NO_TABLE, code, explain},
     failure::{Expect, Failure, What},
     load_data,
     names::{load_table, old_table, quote, table_name},
@@ -32,6 +32,16 @@ fn failed(table: &str) -> impl Fn(mysql_async::Error) -> WriteError {
 }
 
 impl Target {
+    /// See [`Writer::holds_rows`](tahr_plugin_api::Writer::holds_rows).
+    pub(crate) async fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        let name = table_name(relation);
+        match holds_rows(&mut self.session, &quote(&name)).await {
+            Ok(holds_rows) => Ok(holds_rows),
+            Err(error) if code(&error) == NO_TABLE => Ok(false),
+            Err(error) => Err(failed(&name)(error)),
+        }
+    }
+
     /// See [`Writer::begin_load`](tahr_plugin_api::Writer::begin_load).
     pub(crate) async fn begin_load(
         &mut self,

@@ -30,7 +30,19 @@ pub(crate) fn open(options: &Options) -> Result<Session, WriteError> {
         .external_auth(address.user.is_empty())
         .stmt_cache_size(STATEMENTS);
     let doing = format!("connect to {}", address.connect);
-    let failed = |error: oracle::Error| failed(&doing, &error);
+    let failed = |error: oracle::Error| {
+        let mut error = failed(&doing, &error);
+        // As it was typed, so that Oracle folds it alike.
+        let user = address.user.as_str();
+        if !user.is_empty() {
+            for place in ["GRANT CREATE SESSION TO ", "ALTER USER "] {
+                error.hint = error
+                    .hint
+                    .replace(&format!("{place}…"), &format!("{place}{user}"));
+            }
+        }
+        error
+    };
     let connection = connector.connect().map_err(failed)?;
     let (version, _) = connection.server_version().map_err(failed)?;
     let version = (version.major(), version.minor());

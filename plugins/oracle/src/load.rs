@@ -28,10 +28,7 @@ pub(crate) fn begin(
     let source = names::source(&relation.source);
     let failed = |error: Error| failed(&format!("begin the copy of table {table:?}"), &error);
     checkpoint::create(session)?;
-    let rows = session
-        .query(&statements::has_rows(&table), &[])
-        .map_err(failed)?;
-    let has_rows = catalog::single(&rows) != Some("0");
+    let has_rows = has_rows(session, &table)?;
     let is_ours = checkpoint::is_copied(session, stream, &source)?;
     if mode == LoadMode::Fresh && has_rows && !is_ours {
         return Err(
@@ -60,6 +57,13 @@ pub(crate) fn begin(
             .map_err(failed)?;
     }
     session.commit().map_err(failed)
+}
+
+/// Whether the table holds rows.
+pub(crate) fn has_rows(session: &Session, table: &str) -> Result<bool, WriteError> {
+    let rows = session.query(&statements::has_rows(table), &[]);
+    let rows = rows.map_err(|error| failed(&format!("read table {table:?}"), &error))?;
+    Ok(catalog::single(&rows) != Some("0"))
 }
 
 /// The statement that makes the table of a copy, with just the types of the table itself.

@@ -13,6 +13,7 @@ use tahr_plugin_api::{
 
 use crate::{
     apply::{self, Tables},
+    catalog::Existing,
     check, checkpoint, connect,
     error::failed,
     load,
@@ -189,6 +190,14 @@ impl Writer for OracleWriter {
         let copied = copied.filter(|(_, lsn)| **lsn != Lsn::ZERO);
         self.copied = copied.map(|(table, _)| table.clone()).collect();
         Ok(found)
+    }
+
+    fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        let table = self.session.names.table(relation);
+        match Existing::find(&self.session, &table)? {
+            Some(_) => load::has_rows(&self.session, &table),
+            None => Ok(false),
+        }
     }
 
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {

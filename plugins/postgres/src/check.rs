@@ -8,7 +8,7 @@ use crate::{
     error::{code, explain},
     options::{Options, ReplicationRole},
     prepare::{create, misfits, target_type},
-    session::{GRANT, Session},
+    session::{Session, silence},
     statements::quote,
     table::table_name,
 };
@@ -29,9 +29,9 @@ pub(crate) async fn check(
             Some(existing) => {
                 let follows = options.create_tables
                     && is_copied(&session.client, &relation.source.to_string()).await?;
-                check_existing(relation, &existing, follows, &mut report.findings);
+                check_existing(session, relation, &existing, follows, &mut report.findings);
             }
-            None => check_absent(&session.client, options, relation, &mut report).await?,
+            None => check_absent(session, options, relation, &mut report).await?,
         }
     }
     if !session.is_replica && options.session_replication_role == ReplicationRole::Auto {
@@ -39,13 +39,10 @@ pub(crate) async fn check(
             is_error: false,
             object: "session_replication_role".to_owned(),
             message: "the target's triggers and foreign keys run for replicated rows".to_owned(),
-            hint: format!(
-                "as superuser on PostgreSQL 15 or later: {GRANT}; or set \
-                 session_replication_role = \"origin\""
-            ),
+            hint: silence(&session.role),
         });
     }
-    check_bookkeeping(&session.client, &mut report).await?;
+    check_bookkeeping(session, &mut report).await?;
     Ok(report)
 }
 
@@ -67,6 +64,7 @@ async fn is_copied(client: &Client, source: &str) -> Result<bool, WriteError> {
 
 /// `follows`: the table is replicated to already, and what can be mended safely will be.
 fn check_existing(
+    session: &Session,
     relation: &Relation,
     existing: &Existing,
     follows: bool,
@@ -89,7 +87,11 @@ fn check_existing(
         add(
             true,
             format!("the role lacks {rights} on it"),
-            format!("GRANT {rights} ON {} TO …", table_name(relation)),
+            format!(
+                "GRANT {rights} ON {} TO {};",
+                table_name(relation),
+                session.role
+            ),
         );
     }
     for column in &relation.columns {
@@ -107,11 +109,12 @@ fn check_existing(
 }
 
 async fn check_absent(
-    client: &Client,
+    session: &Session,
     options: &Options,
     relation: &Relation,
     report: &mut CheckReport,
 ) -> Result<(), WriteError> {
+    let client = &session.client;
     let object = relation.target.to_string();
     let statements = match create(client, options, relation).await {
         Ok(statements) => statements,
@@ -153,24 +156,32 @@ async fn check_absent(
         .query_one(
             "SELECT CASE WHEN to_regnamespace($1) IS NOT NULL \
              THEN has_schema_privilege(to_regnamespace($1)::oid, 'CREATE') \
-             ELSE has_database_privilege(current_database(), 'CREATE') END",
+             ELSE has_database_privilege(current_database(), 'CREATE') END, \
+             to_regnamespace($1) IS NOT NULL",
             &[&schema],
         )
         .await
         .map_err(|error| explain(&error, "look at the target's catalog"))?;
     if !may_create.get::<_, bool>(0) {
+        // A schema that is absent is made first.
+        let place = match may_create.get(1) {
+            true => format!("SCHEMA {schema}"),
+            false => format!("DATABASE {}", session.database),
+        };
         report.findings.push(Finding {
             is_error: true,
             object,
             message: format!("does not exist, and the role may not create it in {schema}"),
-            hint: format!("GRANT CREATE ON SCHEMA {schema} TO …"),
+            hint: format!("GRANT CREATE ON {place} TO {};", session.role),
         });
     }
     Ok(())
 }
 
-async fn check_bookkeeping(client: &Client, report: &mut CheckReport) -> Result<(), WriteError> {
-    let row = client
+async fn check_bookkeeping(session: &Session, report: &mut CheckReport) -> Result<(), WriteError> {
+    let (role, database) = (&session.role, &session.database);
+    let row = session
+        .client
         .query_one(
             "SELECT CASE WHEN to_regclass('public.tahr_checkpoint') IS NULL \
                THEN has_schema_privilege('public', 'CREATE') \
@@ -178,7 +189,8 @@ async fn check_bookkeeping(client: &Client, report: &mut CheckReport) -> Result<
                 AND has_table_privilege('public.tahr_checkpoint', 'INSERT') \
                 AND has_table_privilege('public.tahr_checkpoint', 'UPDATE') \
                 AND has_table_privilege('public.tahr_checkpoint', 'DELETE') END, \
-             has_database_privilege(current_database(), 'TEMPORARY')",
+             has_database_privilege(current_database(), 'TEMPORARY'), \
+             to_regclass('public.tahr_checkpoint') IS NULL",
             &[],
         )
         .await
@@ -195,14 +207,19 @@ async fn check_bookkeeping(client: &Client, report: &mut CheckReport) -> Result<
         add(
             "public.tahr_checkpoint",
             "the role may not create or write the checkpoint's table",
-            "GRANT CREATE ON SCHEMA public TO …",
+            &match row.get(2) {
+                true => format!("GRANT USAGE, CREATE ON SCHEMA public TO {role};"),
+                false => format!(
+                    "GRANT SELECT, INSERT, UPDATE, DELETE ON public.tahr_checkpoint TO {role};"
+                ),
+            },
         );
     }
     if !row.get::<_, bool>(1) {
         add(
             "temporary tables",
             "the role may not create temporary tables, which bulk changes go through",
-            "GRANT TEMPORARY ON DATABASE … TO …",
+            &format!("GRANT TEMPORARY ON DATABASE {database} TO {role};"),
         );
     }
     Ok(())

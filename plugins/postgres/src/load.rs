@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use tahr_plugin_api::{Batch, LoadMode, Lsn, Relation, WriteError, failpoint};
 
+use tokio_postgres::Client;
+
 use crate::{
     copy::copy_rows,
-    error::explain,
+    error::{code, explain},
     statements::{join, literal, quote},
     table::{Table, table_name},
     target::Target,
@@ -31,7 +33,22 @@ fn failed(relation: &Relation) -> impl Fn(tokio_postgres::Error) -> WriteError {
     move |error| explain(&error, &format!("copy of table \"{target}\"")).table(&target)
 }
 
+async fn holds_rows(client: &Client, name: &str) -> Result<bool, tokio_postgres::Error> {
+    let sql = format!("SELECT EXISTS (SELECT FROM {name})");
+    Ok(client.query_one(&sql, &[]).await?.get(0))
+}
+
 impl Target {
+    /// See [`Writer::holds_rows`](tahr_plugin_api::Writer::holds_rows).
+    pub(crate) async fn holds_rows(&self, relation: &Relation) -> Result<bool, WriteError> {
+        match holds_rows(&self.session.client, &table_name(relation)).await {
+            Ok(holds_rows) => Ok(holds_rows),
+            // There is no such table or schema.
+            Err(error) if matches!(code(&error), "42P01" | "3F000") => Ok(false),
+            Err(error) => Err(failed(relation)(error)),
+        }
+    }
+
     /// See [`Writer::begin_load`](tahr_plugin_api::Writer::begin_load).
     pub(crate) async fn begin_load(
         &mut self,
@@ -59,11 +76,7 @@ impl Target {
                     let text = format!("LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE");
                     client.batch_execute(&text).await.map_err(&failed)?;
                 }
-                let holds_rows = client
-                    .query_one(&format!("SELECT EXISTS (SELECT FROM {name})"), &[])
-                    .await
-                    .map_err(&failed)?;
-                let holds_rows: bool = holds_rows.get(0);
+                let holds_rows = holds_rows(client, name).await.map_err(&failed)?;
                 if holds_rows && !is_ours {
                     return Err(WriteError::rejected(format!(
                         "table \"{}\" holds rows already",

@@ -13,6 +13,7 @@ use tokio_postgres::{CancelToken, Client};
 use crate::{
     error::{self, explain},
     options::{Options, ReplicationRole},
+    statements::quote,
 };
 
 /// An open session with the settings that the writer depends on.
@@ -21,6 +22,10 @@ pub(crate) struct Session {
     pub(crate) client: tahr_postgres_connect::Session,
     /// Whether triggers and foreign keys don't run for what this session writes.
     pub(crate) is_replica: bool,
+    /// The role that it is the session of, quoted.
+    pub(crate) role: String,
+    /// Its database, quoted.
+    pub(crate) database: String,
 }
 
 /// Interrupts the session of a writer from other threads.
@@ -74,9 +79,15 @@ impl Session {
         *interrupt
             .session
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some((url, client.cancel_token()));
-        let is_replica = set_up(&client, options, role, host).await?;
-        Ok(Self { client, is_replica })
+            .unwrap_or_else(PoisonError::into_inner) = Some((url.clone(), client.cancel_token()));
+        let user = quote(url.user());
+        let is_replica = set_up(&client, options, role, &user, host).await?;
+        Ok(Self {
+            client,
+            is_replica,
+            role: user,
+            database: quote(url.database()),
+        })
     }
 }
 
@@ -102,6 +113,7 @@ async fn set_up(
     client: &Client,
     options: &Options,
     role: Role,
+    user: &str,
     host: &Host,
 ) -> Result<bool, WriteError> {
     let failed = |error: tokio_postgres::Error| explain(&error, "set up the session");
@@ -131,10 +143,7 @@ async fn set_up(
     match client.batch_execute(set).await {
         Ok(()) => Ok(true),
         Err(error) if error::code(&error) == "42501" => {
-            let hint = format!(
-                "as superuser on PostgreSQL 15 or later: {GRANT}; or set \
-                 session_replication_role = \"origin\""
-            );
+            let hint = silence(user);
             if wanted == ReplicationRole::Replica {
                 return Err(explain(&error, "session_replication_role").hint(hint));
             }
@@ -149,5 +158,10 @@ async fn set_up(
     }
 }
 
-/// What lets a role that is no superuser switch triggers off.
-pub(crate) const GRANT: &str = "GRANT SET ON PARAMETER session_replication_role TO …";
+/// What lets a role that is no superuser, quoted, switch triggers off.
+pub(crate) fn silence(role: &str) -> String {
+    format!(
+        "as superuser on PostgreSQL 15 or later: GRANT SET ON PARAMETER session_replication_role TO \
+         {role}; or set session_replication_role = \"origin\""
+    )
+}

@@ -109,6 +109,10 @@ impl Writer for PostgresWriter {
         run!(self, target => target.checkpoint(stream))
     }
 
+    fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        run!(self, target => target.holds_rows(relation))
+    }
+
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {
         run!(self, target => target.prepare(relation))
     }

@@ -42,6 +42,22 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// How many slices are looked at for any key at all: others' keys may be many.
+const LOOKS: u32 = 100;
+
+/// Whether a key that begins with `prefix` is soon found.
+pub(crate) fn holds_some(connection: &mut Connection, prefix: &str) -> Result<bool, WriteError> {
+    let mut scan = Scan::new(prefix);
+    for _ in 0..LOOKS {
+        match scan.next(connection)? {
+            Some(keys) if keys.is_empty() => {}
+            Some(_) => return Ok(true),
+            None => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
 /// `prefix*` with the prefix taken literally.
 fn pattern(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len() + 8);

@@ -109,6 +109,12 @@ impl Tables {
         Ok(self.known.len() - 1)
     }
 
+    /// What the keys of a relation begin with; it becomes none of those met.
+    pub(crate) fn prefix(&self, relation: &Relation) -> Result<String, WriteError> {
+        let table = Table::new(&Arc::new(relation.clone()), &self.options, &self.template)?;
+        Ok(table.key.prefix().to_owned())
+    }
+
     /// All tables, by number.
     pub(crate) fn all(&self) -> &[Table] {
         &self.known

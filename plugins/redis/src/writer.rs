@@ -18,6 +18,7 @@ use crate::{
     plan::Plan,
     read_back,
     reads::Reads,
+    scan,
     script::{Answer, Script},
     server,
     table::{Steps, Tables},
@@ -135,6 +136,11 @@ impl Writer for RedisWriter {
         self.position = position.map(ToString::to_string).unwrap_or_default();
         self.displaced = stored.displaced;
         Ok(self.has_checkpoint.then_some(stored.checkpoint))
+    }
+
+    fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        let prefix = self.tables.prefix(relation)?;
+        scan::holds_some(&mut self.connection, &prefix)
     }
 
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {

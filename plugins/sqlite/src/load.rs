@@ -100,7 +100,8 @@ pub(crate) fn end(
     checkpoint::set_copied_to(connection, stream, &source, copied_to)
 }
 
-fn has_rows(connection: &Connection, table: &str) -> Result<bool, WriteError> {
+/// Whether there is such a table, with rows in it.
+pub(crate) fn has_rows(connection: &Connection, table: &str) -> Result<bool, WriteError> {
     if !catalog::has_table(connection, table)? {
         return Ok(false);
     }

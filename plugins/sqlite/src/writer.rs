@@ -17,7 +17,7 @@ use crate::{
     apply::{self, Counts, Plans},
     check, checkpoint, connection,
     error::failed,
-    load,
+    load, names,
     options::Options,
     plan::{self, Before, Plan},
     read_back, types,
@@ -201,6 +201,11 @@ impl Writer for SqliteWriter {
         let copied = copied.filter(|(_, lsn)| **lsn != Lsn::ZERO);
         self.copied = copied.map(|(table, _)| table.clone()).collect();
         Ok(found)
+    }
+
+    fn holds_rows(&mut self, relation: &Relation) -> Result<bool, WriteError> {
+        let held = |connection| load::has_rows(connection, &names::table(relation));
+        self.connection.as_ref().map_or(Ok(false), held)
     }
 
     fn prepare(&mut self, relation: &Arc<Relation>) -> Result<(), WriteError> {

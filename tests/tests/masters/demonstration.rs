@@ -49,5 +49,18 @@ async fn tahr_demo_masters_shows_it() {
             demo.stdout
         );
     }
-    assert!(engine.folder().join("shown/tahr.toml").exists());
+    // What somebody has made of its config is theirs.
+    let config = engine.folder().join("shown/tahr.toml");
+    let text = std::fs::read_to_string(&config).expect("the config that it used");
+    let mine = text.replace("require_equal", "first_source");
+    assert_ne!(mine, text);
+    std::fs::write(&config, &mine).expect("change the config");
+    for arguments in [&["demo", "masters"][..], &["demo"]] {
+        let again = engine.tahr(&[arguments, &["--dir", "shown"]].concat());
+        again.assert_code(2);
+        let says = "shown/tahr.toml has been changed since the demo wrote it";
+        assert!(again.stderr.contains(says), "{}", again.stderr);
+        let kept = std::fs::read_to_string(&config).expect("the changed config");
+        assert_eq!(kept, mine);
+    }
 }

@@ -1,21 +1,12 @@
 //! The config that the demo uses, and leaves behind.
 
-use std::path::Path;
-
 use super::{COPY, SOURCE, folder::MARK};
-use crate::Error;
 
 /// The variable that holds the servers' password.
 pub(super) const PASSWORD: &str = "TAHR_DEMO_PASSWORD";
 
-/// Writes it into `folder`.
-pub(super) fn write(folder: &Path, postgres: u16, redis: u16) -> Result<(), Error> {
-    let path = folder.join("tahr.toml");
-    fs_err::write(&path, text(postgres, redis))
-        .map_err(|error| Error::failed(format!("write {}", path.display())).caused_by(error))
-}
-
-fn text(postgres: u16, redis: u16) -> String {
+/// Its text.
+pub(super) fn text(postgres: u16, redis: u16) -> String {
     format!(
         r#"{MARK} Its servers have ended; put your own in their place, and then:
 #
@@ -59,6 +50,8 @@ tables = ["public.*", "!public.pgbench_history", "!public.no_key"]
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tahr_plugin_api::TableName;
 
     use super::*;

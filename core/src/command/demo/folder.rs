@@ -6,11 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::programs::User;
 use crate::{Error, control::StateLock};
 
-/// The first line of a config that the demo wrote, and may write again.
+/// How a config that the demo wrote begins.
 pub(super) const MARK: &str = "# The config of `tahr demo`.";
+/// What its last line says before the checksum of all that stands above.
+const SEAL: &str = "# As the demo wrote it, which it does again while nobody has changed it: ";
 
 /// The user's folder, and a temporary one for servers; what is in them of the demo's, its config
 /// apart, is removed when this is dropped, unless it is to be kept.
@@ -27,13 +31,7 @@ impl Folder {
             |error: std::io::Error| Error::failed("make the demo's folders").caused_by(error);
         fs_err::create_dir_all(path).map_err(failed)?;
         let path = fs_err::canonicalize(path).map_err(failed)?;
-        let config = path.join("tahr.toml");
-        if let Ok(text) = fs_err::read(&config)
-            && !text.starts_with(MARK.as_bytes())
-        {
-            let message = format!("{} is not a config of the demo's", config.display());
-            return Err(Error::usage(message).hint("tahr demo --dir ANOTHER-FOLDER"));
-        }
+        refuse_others_work(&path.join("tahr.toml"))?;
         // Another demo that runs there is not to lose its files.
         drop(StateLock::take_for(&path.join("tahr-state"), "demo")?);
         let servers = std::env::temp_dir().join(format!("tahr-demo-{}", std::process::id()));
@@ -58,6 +56,13 @@ impl Folder {
 
     pub(super) fn config(&self) -> PathBuf {
         self.path.join("tahr.toml")
+    }
+
+    /// Writes the config, in the place of one that the demo has written before.
+    pub(super) fn write_config(&self, text: &str) -> Result<(), Error> {
+        let path = self.config();
+        fs_err::write(&path, sealed(text))
+            .map_err(|error| Error::failed(format!("write {}", path.display())).caused_by(error))
     }
 
     pub(super) fn state(&self) -> PathBuf {
@@ -105,6 +110,42 @@ impl Drop for Folder {
     }
 }
 
+/// A config that somebody else wrote, or changed, stays; and with it what lies beside it, which may be
+/// what it has copied.
+fn refuse_others_work(config: &Path) -> Result<(), Error> {
+    let text = match fs_err::read_to_string(config) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::failed("look for a config of the demo's").caused_by(error)),
+    };
+    let is_kept = match text.starts_with(MARK) {
+        true if is_sealed(&text) => return Ok(()),
+        true => "has been changed since the demo wrote it",
+        false => "is not a config of the demo's",
+    };
+    let message = format!("{} {is_kept}, and is not overwritten", config.display());
+    Err(Error::usage(message).hint("name another folder for the demo: --dir ANOTHER-FOLDER"))
+}
+
+/// `text` with its seal.
+fn sealed(text: &str) -> String {
+    format!("{text}\n{SEAL}{}\n", checksum(text))
+}
+
+fn is_sealed(text: &str) -> bool {
+    text.rsplit_once(SEAL)
+        .and_then(|(above, sum)| Some((above.strip_suffix('\n')?, sum.trim_end())))
+        .is_some_and(|(above, sum)| checksum(above) == sum)
+}
+
+fn checksum(text: &str) -> String {
+    let sum = Sha256::digest(text.as_bytes());
+    sum.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// Gives a file to `user`.
 pub(super) fn give(path: &Path, user: Option<User>) -> std::io::Result<()> {
     match user {
@@ -120,4 +161,36 @@ pub(super) fn password() -> Result<String, Error> {
         .and_then(|mut random| random.read_exact(&mut bytes))
         .map_err(|error| Error::failed("read random bytes").caused_by(error))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_is_written_again_only_as_the_demo_left_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("tahr.toml");
+        let may_write = |text: &str| {
+            fs_err::write(&config, text).unwrap();
+            refuse_others_work(&config).map_err(|error| error.message().to_owned())
+        };
+        refuse_others_work(&config).unwrap();
+        let written = sealed(&format!("{MARK} And more.\n[engine]\nname = \"a\"\n"));
+        may_write(&written).unwrap();
+        for changed in [
+            written.replace("\"a\"", "\"b\""),
+            written.replace(MARK, &format!("{MARK} Mine now.")),
+            written.lines().take(3).collect::<Vec<_>>().join("\n"),
+            format!("{written}[sources.mine]\n"),
+        ] {
+            let refused = may_write(&changed).unwrap_err();
+            assert!(refused.contains("has been changed since"), "{refused}");
+        }
+        let refused = may_write("[engine]\n").unwrap_err();
+        assert!(
+            refused.contains("is not a config of the demo's"),
+            "{refused}"
+        );
+    }
 }

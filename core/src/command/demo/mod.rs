@@ -88,7 +88,7 @@ async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Faults> {
         "   database \"{SOURCE}\": {rows} rows in {} tables, by pgbench and by hand",
         tables.len()
     ));
-    config::write(folder.path(), postgres.port(), redis.port())?;
+    folder.write_config(&config::text(postgres.port(), redis.port()))?;
     out.line(format!("   config: {}", folder.config().display()));
 
     heading(

@@ -1,5 +1,7 @@
 //! What a person reads of a file's faults.
 
+use std::{collections::BTreeMap, path::PathBuf};
+
 use super::*;
 
 #[test]
@@ -289,4 +291,133 @@ fn a_misspelt_section_is_one_fault_not_many() {
 #[test]
 fn a_section_without_a_name_says_so() {
     one_fault("[syncs]\nmax_batch_rows = 5", "hint: name it: [syncs.NAME]");
+}
+
+#[test]
+fn options_that_the_plugin_does_not_know_come_with_the_other_faults_and_their_lines() {
+    let schema = serde_json::json!({
+        "properties": {
+            "url": { "type": "string" },
+            "format": { "$ref": "#/$defs/Format" },
+            "retry": { "anyOf": [{ "$ref": "#/$defs/Retry" }, { "type": "null" }] },
+        },
+        "additionalProperties": false,
+        "$defs": {
+            "Format": { "oneOf": [{ "const": "hash" }, { "enum": ["json", "string"] }] },
+            "Retry": { "properties": { "times": {} }, "additionalProperties": false },
+        },
+    });
+    let schemas = |folders: &[PathBuf], targets: &BTreeMap<String, Target>| {
+        assert_eq!(folders, [Path::new("etc/plugins")]);
+        assert_eq!(targets["cache"].plugin, "redis");
+        BTreeMap::from([("redis".to_owned(), schema.clone())])
+    };
+    let judge = |text: &str| {
+        let path = Path::new("etc/tahr.toml");
+        Config::parse_with(path, text, &variables, None, Some(&schemas))
+    };
+    let options = "\
+[engine]
+plugin_dirs = [\"plugins\"]
+[targets.cache.options]
+ulr = \"x\"
+format = \"hsh\"
+retry = { time = 3 }
+";
+    let text = format!("{SMALLEST}copy_worker = 2\n{options}");
+    let shown = judge(&text).unwrap_err().render();
+    assert_eq!(
+        shown,
+        "error: etc/tahr.toml:12: unknown key \"copy_worker\" in [syncs.shop]\n\
+         hint: did you mean \"copy_workers\"?\n\n\
+         error: etc/tahr.toml:16: plugin \"redis\" has no option \"ulr\"\n\
+         hint: did you mean \"url\"?\n\n\
+         error: etc/tahr.toml:17: targets.cache.options.format: expected \"hash\" or \"json\" or \
+         \"string\", found the string \"hsh\"\nhint: did you mean \"hash\"?\n\n\
+         error: etc/tahr.toml:18: plugin \"redis\" has no option \"retry.time\"\n\
+         hint: did you mean \"times\"?\n"
+    );
+    let right = options
+        .replace("ulr", "url")
+        .replace("\"hsh\"", "\"${EMPTY}\"")
+        .replace("time ", "times ");
+    judge(&format!("{SMALLEST}{right}")).unwrap();
+    // Another target's pin can't be read, so no plugin is loaded.
+    let unread = format!("{SMALLEST}{options}[targets.other]\nplugin = \"x\"\nsha256 = 5\n");
+    let shown = judge(&unread).unwrap_err().render();
+    assert!(!shown.contains("has no option"), "{shown}");
+}
+
+/// The faults of a broken file: line and column, message.
+fn broken(text: &str) -> Vec<String> {
+    let shown = faults(text);
+    let lines = shown
+        .lines()
+        .filter_map(|line| line.strip_prefix("error: etc/tahr.toml:"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn a_bracket_that_is_not_closed_is_one_fault_where_it_is() {
+    let text = "\
+[sources.shop]
+url = \"postgres://db1/shop\"
+
+[targets.cache]
+plugin  = \"redis\"
+options = { url = \"redis://h\", ttl = \"1h\"
+
+[targets.copy]
+plugin  = \"sqlite\"
+options = { path = \"shop.db\" }
+
+[syncs.shop]
+sources = [\"shop\"]
+targets = [\"cache\", \"copy\"]
+tables  = [
+    \"public.*\",
+]
+";
+    let one = "6:42: not TOML: unclosed inline table, expected `}`";
+    assert_eq!(broken(text), [one]);
+    let two = text.replace("\"copy\"]", "\"copy\"");
+    let second = "15:1: not TOML: missing comma between array elements, expected `,`";
+    assert_eq!(broken(&two), [one, second]);
+    let other = text.replace("[targets.copy]", "[targets.copy]\nsha256");
+    let second = "9:7: not TOML: key with no value, expected `=`";
+    assert_eq!(broken(&other), [one, second]);
+    for (open, fault) in [
+        ("*\",\n]", "16:"),
+        ("[\"shop\"]", "14:"),
+        ("[syncs.shop]", "12:"),
+    ] {
+        let text = text.replace("\"1h\"", "\"1h\" }");
+        let text = text.replacen(open, &open[..open.len() - 1], 1);
+        let found = broken(&text);
+        assert!(found.len() == 1 && found[0].starts_with(fault), "{found:?}");
+    }
+}
+
+#[test]
+fn faults_of_a_broken_file_that_have_nothing_to_do_with_each_other_are_all_shown() {
+    let text = "\
+note = '''
+[not a header
+'''
+[engine]
+name x
+memory x
+
+[syncs.shop]
+sources = [\"shop\"]
+[engine]
+memory = = 5
+";
+    let lines: Vec<_> = broken(text)
+        .iter()
+        .map(|fault| fault.split(':').next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(lines, ["5", "6", "11"]);
+    let twice = broken("[sources.shop]\nurl = \"x\"\n[sources.shop]\nurl = \"y\"\n");
+    assert_eq!(twice, ["3:10: not TOML: duplicate key"]);
 }

@@ -34,7 +34,7 @@ fn variables(name: &str) -> Option<String> {
 
 fn parse(text: &str) -> Result<Config, Faults> {
     let beside = Some(Path::new("/opt/tahr/bin"));
-    Config::parse_beside(Path::new("etc/tahr.toml"), text, &variables, beside)
+    Config::parse_with(Path::new("etc/tahr.toml"), text, &variables, beside, None)
 }
 
 /// The smallest config with `more` appended.

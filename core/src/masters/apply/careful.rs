@@ -278,7 +278,8 @@ impl<'a> Careful<'a> {
                 "rows of table {name} exchange what is unique, and can't be written while \
                  triggers and foreign keys run"
             ));
-            fault.hint = "GRANT SET ON PARAMETER session_replication_role TO …".to_owned();
+            let role = &self.session.role;
+            fault.hint = format!("GRANT SET ON PARAMETER session_replication_role TO {role};");
             fault.table = Some(name.to_string());
             self.fault = Some(fault);
         }

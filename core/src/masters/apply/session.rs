@@ -14,6 +14,7 @@ use crate::{
     lane::Fault,
     masters::checkpoint::{Notes, setup_script},
     reconcile::TableId,
+    source::quote_identifier,
 };
 
 /// An open session with the settings that writing depends on.
@@ -29,6 +30,8 @@ pub(super) struct Session {
     /// Whether the source knows when its rows were committed.
     pub(super) tracks_time: bool,
     pub(super) tables: HashMap<TableId, TableSql>,
+    /// The role that it writes as, quoted.
+    pub(super) role: String,
     marker: Statement,
     notes: Statement,
     engine: String,
@@ -128,6 +131,7 @@ impl Session {
             defers: fires_triggers && catalog.is_deferrable,
             tracks_time: row.get(2),
             tables,
+            role: quote_identifier(setup.url.user()),
             marker,
             notes,
             engine: setup.engine.clone(),

@@ -6,6 +6,7 @@
 mod finding;
 mod masters;
 mod objects;
+mod publishing;
 mod server;
 mod tables;
 
@@ -15,7 +16,9 @@ use tahr_postgres_connect::Url;
 pub use finding::{Finding, Severity, script};
 pub use masters::is_refused;
 
-use super::{Identity, Owner, SourceError, Table, Wanted, catalog, object_name};
+use publishing::Publishing;
+
+use super::{Identity, Owner, Publication, SourceError, Table, Wanted, catalog, object_name};
 use crate::config::Sequences;
 
 /// What is asked of a source.
@@ -106,7 +109,10 @@ pub async fn preflight(url: &Url, request: &Request<'_>) -> Result<Report, Sourc
     }
     report.identity = Some(Identity::read(&client).await?);
     let mut listed = catalog::tables(&client, request.wanted).await?;
-    tables::check(&listed, &role, request, &mut report.findings);
+    let found = Publication::find(&client, publication).await?;
+    let publishing = Publishing::of(request, found.as_ref(), &role, &listed);
+    publishing.check(&role, &mut report.findings);
+    tables::check(&listed, &role, request, &publishing, &mut report.findings);
     listed.retain(tables::can_be_published);
     if let Some(shared) = &request.shared {
         masters::check(
@@ -119,10 +125,8 @@ pub async fn preflight(url: &Url, request: &Request<'_>) -> Result<Report, Sourc
         )
         .await?;
     }
-    if request.publication.is_none() {
-        tables::unlendable(&listed, &role, publication, &mut report.findings);
-    }
-    objects::publication(&client, request, publication, &listed, &mut report.findings).await?;
+    publishing.unlendable(request, &listed, &role, publication, &mut report.findings);
+    objects::publication(request, publication, found, &listed, &mut report.findings);
     objects::slot(&client, request, slot, &role, &mut report.findings).await?;
     report.tables = listed;
     Ok(report)

@@ -9,17 +9,16 @@ use crate::source::{
     quote_identifier, quote_literal, quote_table,
 };
 
-/// Checks the publication `name` against the tables that it must carry.
-pub(super) async fn publication(
-    client: &Client,
+/// Checks `publication`, which has or should have this `name`, against the tables that it must carry.
+pub(super) fn publication(
     request: &Request<'_>,
     name: &str,
+    publication: Option<Publication>,
     tables: &[Table],
     found: &mut Vec<Finding>,
-) -> Result<(), SourceError> {
+) {
     let object = format!("publication {name}");
     let quoted = quote_identifier(name);
-    let publication = Publication::find(client, name).await?;
     if request.publication.is_none() {
         // Our own: missing tables are added when it starts.
         match publication {
@@ -38,7 +37,7 @@ pub(super) async fn publication(
             }
             _ => {}
         }
-        return Ok(());
+        return;
     }
     let own = request.shared.map(|_| own_table());
     let all = tables.iter().map(|table| &table.relation.source);
@@ -57,7 +56,7 @@ pub(super) async fn publication(
             finding = finding.fix(creation(name, None, &all));
         }
         found.push(finding);
-        return Ok(());
+        return;
     };
     let missing: Vec<_> = all
         .iter()
@@ -107,7 +106,6 @@ pub(super) async fn publication(
             )),
         );
     }
-    Ok(())
 }
 
 /// Checks the slot `name`.

@@ -79,22 +79,7 @@ pub(super) async fn check(
         ));
     }
     settings(client, slot, found).await?;
-    replication(url, role, request, found).await?;
-    if !role.may_create && request.publication.is_none() && !role.in_recovery {
-        let (role, database) = (&role.name, &role.database);
-        found.push(
-            Finding::error(
-                format!("role {role}"),
-                format!("may not create a publication in database {database}"),
-            )
-            .fix(format!(
-                "GRANT CREATE ON DATABASE {} TO {};",
-                quote_identifier(database),
-                quote_identifier(role)
-            )),
-        );
-    }
-    Ok(())
+    replication(url, role, request, found).await
 }
 
 async fn settings(

@@ -1,11 +1,9 @@
 //! The tables that are wanted.
 
-use std::collections::BTreeSet;
-
 use tahr_plugin_api::ReplicaIdentity;
 
-use super::{Finding, Request, masters, server::Role};
-use crate::source::{Table, TableKind, publication, quote_identifier, quote_table};
+use super::{Finding, Request, masters, publishing::Publishing, server::Role};
+use crate::source::{Table, TableKind, quote_identifier, quote_table};
 
 /// From here on an update under a replica identity with a computed column is an error.
 const STRICT_GENERATED: u32 = 180_000;
@@ -22,9 +20,9 @@ pub(super) fn check(
     tables: &[Table],
     role: &Role,
     request: &Request<'_>,
+    publishing: &Publishing,
     found: &mut Vec<Finding>,
 ) {
-    let publish = request.publication.is_none();
     if tables.is_empty() {
         found.push(Finding::error(
             format!("database {}", role.database),
@@ -68,7 +66,7 @@ pub(super) fn check(
             let is_shared = request.shared.is_some_and(|shared| (shared.tables)(name));
             let key = is_shared.then(|| masters::key(table)).flatten();
             found.extend(key.or_else(|| identity(table, role)));
-            found.extend(rights(table, role, publish));
+            found.extend(rights(table, role, publishing.needs_owners()));
             if !table.generated.is_empty() {
                 found.push(Finding::warning(
                     object,
@@ -80,38 +78,6 @@ pub(super) fn check(
             }
         }
     }
-}
-
-/// Tables of superusers can only be published by a DBA: lending a superuser's rights would be worse.
-pub(super) fn unlendable(
-    tables: &[Table],
-    role: &Role,
-    publication: &str,
-    found: &mut Vec<Finding>,
-) {
-    let owners: BTreeSet<_> = tables
-        .iter()
-        .filter(|table| !table.owned && table.owner_is_superuser)
-        .map(|table| table.owner.as_str())
-        .collect();
-    if role.is_superuser || owners.is_empty() {
-        return;
-    }
-    let owners = Vec::from_iter(owners).join(", ");
-    let names: Vec<_> = tables
-        .iter()
-        .map(|table| table.relation.source.clone())
-        .collect();
-    found.push(
-        Finding::error(
-            format!("role {}", role.name),
-            format!(
-                "may not publish tables of superuser {owners}: a DBA makes the publication, and the \
-                 source's config names it: publication = \"{publication}\""
-            ),
-        )
-        .fix(publication::creation(publication, None, &names)),
-    );
 }
 
 /// Without a usable replica identity, UPDATE and DELETE would fail *on the source* as soon as the
@@ -157,14 +123,14 @@ fn identity(table: &Table, role: &Role) -> Option<Finding> {
     })
 }
 
-fn rights(table: &Table, role: &Role, publish: bool) -> Vec<Finding> {
+/// `lent`: the rights of the tables' owners are given to the role, so that it can publish them.
+fn rights(table: &Table, role: &Role, lent: bool) -> Vec<Finding> {
     let name = &table.relation.source;
     let (quoted, to) = (quote_table(name), quote_identifier(&role.name));
     let mut found = Vec::new();
     let mut say = |message: String, fix: String| {
         found.push(Finding::error(format!("table {name}"), message).fix(fix));
     };
-    let lent = publish && !table.owner_is_superuser;
     if lent && !table.owned && !role.is_superuser {
         say(
             format!(

@@ -20,6 +20,8 @@ use crate::source::{SourceError, Table, quote_identifier, quote_table};
 pub struct Worker {
     client: Session,
     observer: Arc<Session>,
+    /// The role that it copies as, quoted.
+    role: String,
 }
 
 /// What came of an attempt to copy.
@@ -106,6 +108,7 @@ impl Worker {
         Ok(Self {
             client,
             observer: Arc::clone(&snapshot.observer),
+            role: quote_identifier(url.user()),
         })
     }
 
@@ -125,7 +128,10 @@ impl Worker {
             format!("ROLLBACK TO SAVEPOINT range; LOCK TABLE ONLY {name} IN ACCESS SHARE MODE");
         if let Err(error) = self.client.batch_execute(&lock).await {
             let gone = gone(&error, &range.name);
-            return gone.map_or_else(|| Err(explain(&what, &table.relation.source, &error)), Ok);
+            return gone.map_or_else(
+                || Err(explain(&what, &table.relation.source, &self.role, &error)),
+                Ok,
+            );
         }
         let keys = (range.oid, table.relation.oid);
         let then = shape(&self.client, keys).await;
@@ -146,7 +152,7 @@ impl Worker {
             .client
             .copy_out(&sql)
             .await
-            .map_err(|error| explain(&what, &table.relation.source, &error))?;
+            .map_err(|error| explain(&what, &table.relation.source, &self.role, &error))?;
         Ok(Copied::Rows(Rows {
             stream: Box::pin(stream),
             what,
@@ -167,7 +173,8 @@ impl Worker {
     ) -> Result<Copied, SourceError> {
         let name = quote_table(table);
         let what = format!("compare table {table}");
-        let failed = |error| explain(&what, table, &error);
+        let role = self.role.clone();
+        let failed = |error| explain(&what, table, &role, &error);
         // Sorting what doesn't fit into memory is slow, and there is one such statement at a time.
         let lock = format!(
             "ROLLBACK TO SAVEPOINT range; SET LOCAL work_mem = '64MB'; \
@@ -252,11 +259,16 @@ fn gone(error: &tokio_postgres::Error, table: &TableName) -> Option<Copied> {
     }
 }
 
-fn explain(what: &str, table: &TableName, error: &tokio_postgres::Error) -> SourceError {
+fn explain(
+    what: &str,
+    table: &TableName,
+    role: &str,
+    error: &tokio_postgres::Error,
+) -> SourceError {
     let made = SourceError::sql(what, error);
     match error.code() {
         Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            made.hint(format!("GRANT SELECT ON {} TO …;", quote_table(table)))
+            made.hint(format!("GRANT SELECT ON {} TO {role};", quote_table(table)))
         }
         _ => made,
     }

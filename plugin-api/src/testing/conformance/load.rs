@@ -53,10 +53,21 @@ fn noted(lsn: u64) -> BTreeMap<String, Lsn> {
 
 const ROWS: [[&str; 3]; 3] = [["1", "a", "x"], ["2", "b", "y"], ["3", "c", "z"]];
 
+/// What the target says to the question whether it holds rows, where it knows.
+#[track_caller]
+fn holds_rows(f: &Fixture<'_>, relation: &Relation) -> Option<bool> {
+    match f.another(Role::Check).holds_rows(relation) {
+        Err(error) if error.code == "unsupported" => None,
+        answer => Some(ok(answer)),
+    }
+}
+
 fn a_copy_is_complete_and_noted(f: &mut Fixture<'_>) {
     let items = f.start_items();
+    assert_ne!(holds_rows(f, &items), Some(true), "rows before the copy");
     copy(f, &items, LoadMode::Fresh, &ROWS);
     f.expect(&items, ROWS);
+    assert_ne!(holds_rows(f, &items), Some(false), "no rows after the copy");
     let expected = Checkpoint {
         stream: stream(),
         position: Some(f.position.clone()),
@@ -119,6 +130,7 @@ fn a_fresh_copy_refuses_rows_of_others(f: &mut Fixture<'_>) {
     let error = f.writer().begin_load(&items, LoadMode::Fresh);
     let error = error.expect_err("a copy into a table with rows of others");
     assert_eq!(error.kind, ErrorKind::Rejected, "{error}");
+    assert_ne!(holds_rows(f, &items), Some(false), "rows of others");
     assert_eq!(f.reset(), Some(f.position.clone()));
     f.expect(&items, [[Some("5"), None, None]]);
     assert_eq!(copied_to(f), BTreeMap::new());

@@ -1,22 +1,13 @@
 //! The config of three masters, which the demo leaves behind.
 
-use std::path::Path;
-
 use super::{
     super::{config::PASSWORD, folder::MARK},
     SYNC,
     shakes::NAMES,
 };
-use crate::Error;
 
-/// Writes it into `folder`.
-pub(super) fn write(folder: &Path, postgres: u16) -> Result<(), Error> {
-    let path = folder.join("tahr.toml");
-    fs_err::write(&path, text(postgres))
-        .map_err(|error| Error::failed(format!("write {}", path.display())).caused_by(error))
-}
-
-fn text(postgres: u16) -> String {
+/// Its text.
+pub(super) fn text(postgres: u16) -> String {
     let sources: Vec<_> = NAMES
         .iter()
         .map(|name| {
@@ -52,6 +43,8 @@ initial = "require_equal"
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::{Config, Conflict};
 

@@ -33,7 +33,7 @@ pub(super) async fn show(options: &cli::Demo, out: &mut Output) -> Result<(), Fa
         "   Hamlet's speeches:{}",
         shakes::shown(&shakes.counts().await?)
     ));
-    config::write(folder.path(), postgres.port())?;
+    folder.write_config(&config::text(postgres.port()))?;
     out.line(format!("   config: {}", folder.config().display()));
 
     heading(out, 2, "tahr run: all three are masters");
