@@ -1,5 +1,7 @@
 //! What an engine shows of itself.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Pauses, plan::lanes, running::Running};
@@ -54,7 +56,9 @@ impl Report {
             return;
         };
         source.log = streaming.log.usage();
-        let end = source.end.max(streaming.log.tail().lsn);
+        let tail = streaming.log.tail().lsn;
+        let end = source.end.max(tail);
+        let unread = source.present.age(tail, SystemTime::now());
         let away_since = source.away_since;
         self.lanes.extend(streaming.seats.values().map(|seat| {
             let mut status = seat.status.get();
@@ -67,6 +71,10 @@ impl Report {
             {
                 *lag += age.as_secs_f64();
             }
+            // What the source has not sent is behind, too.
+            let unread = unread.map(|age| age.as_secs_f64());
+            let lag = status.lag_seconds.zip(unread);
+            status.lag_seconds = lag.map(|(lag, unread)| lag.max(unread));
             // Of a source that is not read nobody knows what it has committed since.
             status.source_away_since = away_since;
             let is_known = matches!(status.state, State::Streaming | State::Retrying);

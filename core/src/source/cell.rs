@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tahr_plugin_api::Lsn;
 
-use super::{Outlook, SourceError};
+use super::{Outlook, Present, SourceError};
 use crate::{fault::Fault, log::LogUsage, rfc3339};
 
 /// What a source shows of itself.
@@ -29,6 +29,9 @@ pub struct SourceStatus {
     pub released: Lsn,
     /// Where the source says its log ends.
     pub end: Lsn,
+    /// What is known of what was not read yet.
+    #[serde(default)]
+    pub present: Present,
     /// What its log holds.
     #[serde(default)]
     pub log: LogUsage,
@@ -43,6 +46,12 @@ impl SourceStatus {
         self.is_streaming = false;
         self.away_since.get_or_insert_with(SystemTime::now);
         self.fault = Some(Fault::new(&error.message, &error.hint));
+    }
+
+    /// Notes that its log ended at `end`, as an answer to a question of `asked`.
+    pub(super) fn answered(&mut self, end: Lsn, asked: SystemTime) {
+        self.end = self.end.max(end);
+        self.present.answered(end, asked);
     }
 
     /// Notes that it is streaming.

@@ -65,12 +65,22 @@ impl Identity {
     /// # Errors
     /// The connection broke.
     pub async fn wal_lsn(client: &Client) -> Result<Lsn, SourceError> {
-        let row = client
-            .query_one("SELECT pg_catalog.pg_current_wal_lsn()::text", &[])
-            .await
-            .map_err(|error| SourceError::sql("read the WAL position", &error))?;
-        lsn(row.get(0))
+        position(client, "SELECT pg_catalog.pg_current_wal_lsn()::text").await
     }
+
+    /// Where what its WAL can send ends.
+    ///
+    /// # Errors
+    /// The connection broke, or the server is a standby.
+    pub(super) async fn flushed_lsn(client: &Client) -> Result<Lsn, SourceError> {
+        position(client, "SELECT pg_catalog.pg_current_wal_flush_lsn()::text").await
+    }
+}
+
+async fn position(client: &Client, sql: &str) -> Result<Lsn, SourceError> {
+    let row = client.query_one(sql, &[]).await;
+    let row = row.map_err(|error| SourceError::sql("read the WAL position", &error))?;
+    lsn(row.get(0))
 }
 
 /// An LSN that the server printed.

@@ -34,6 +34,7 @@ mod opened;
 mod outlook;
 mod past;
 pub mod preflight;
+mod present;
 pub mod publication;
 mod reader;
 mod same;
@@ -56,6 +57,7 @@ pub use opened::{
 pub use outlook::Outlook;
 pub use past::{Past, Strange};
 pub use preflight::{Finding, Report, Request, Severity, Shared, is_refused, preflight, script};
+pub use present::Present;
 pub use publication::Publication;
 pub use reader::Reader;
 pub use slot::Slot;

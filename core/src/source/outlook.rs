@@ -7,7 +7,7 @@
 
 use std::{
     collections::VecDeque,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
@@ -55,9 +55,11 @@ impl Watch {
             return;
         }
         self.looked = Some(now);
-        let Ok(end) = Identity::wal_lsn(client).await else {
+        let asked = SystemTime::now();
+        let Ok(end) = Identity::flushed_lsn(client).await else {
             return;
         };
+        status.update(|status| status.answered(end, asked));
         let Ok(Some(slot)) = Slot::find(client, name).await else {
             return;
         };

@@ -9,7 +9,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     pin::pin,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::FutureExt as _;
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     log::{Frontier, Log, LogError},
+    masters::chronicle::Moment,
     pgoutput::{Message, RelationMessage, decode},
     record::{Assembler, Limits, Relations, reconcile},
     shutdown::Stop,
@@ -151,6 +152,14 @@ impl Reader {
         let slot = self.answered(still_there(&catalog, &self.identity, &self.slot, read));
         let slot = slot.await?;
         started.map_err(|error| Handover::explain(error, &slot, &self.application))?;
+        let asked = SystemTime::now();
+        // A standby doesn't say.
+        let end = self
+            .answered(Identity::flushed_lsn(&catalog).map(Ok))
+            .await?;
+        if let Ok(end) = end {
+            self.status.update(|status| status.answered(end, asked));
+        }
         self.status.update(SourceStatus::streams);
         let mut stream = Stream {
             reader: self,
@@ -158,6 +167,7 @@ impl Reader {
             catalog: Some(catalog),
             type_names: HashMap::new(),
             passed: Lsn::ZERO,
+            committed: None,
             watch: Watch::default(),
         };
         let mut feedback = tokio::time::interval(FEEDBACK_EVERY);
@@ -182,7 +192,7 @@ impl Reader {
                     () = self.stop.asked() => break Flow::Stopped,
                     event = client.recv() => event,
                     _ = feedback.tick() => {
-                        if let Some(flow) = self.look(&client, frontier) {
+                        if let Some(flow) = self.look(&client, frontier, stream.committed) {
                             break flow;
                         }
                         stream.check_session()?;
@@ -205,7 +215,7 @@ impl Reader {
             events += 1;
             if events >= EVENTS_PER_LOOK {
                 events = 0;
-                if let Some(flow) = self.look(&client, frontier) {
+                if let Some(flow) = self.look(&client, frontier, stream.committed) {
                     break flow;
                 }
             }
@@ -233,8 +243,16 @@ impl Reader {
     }
 
     /// Tells the slot what it may forget, and sees whether to go on.
-    fn look(&self, client: &ReplicationClient, frontier: &mut Frontier) -> Option<Flow> {
+    fn look(
+        &self,
+        client: &ReplicationClient,
+        frontier: &mut Frontier,
+        committed: Option<i64>,
+    ) -> Option<Flow> {
         self.release(client, frontier);
+        let committed = committed.map(|micros| Moment::committed(micros).into());
+        self.status
+            .update(|status| status.present.read(status.read, committed));
         if self.stop.is_stopping() {
             Some(Flow::Stopped)
         } else {
@@ -277,6 +295,8 @@ struct Stream<'a> {
     type_names: HashMap<(u32, i32), String>,
     /// The source holds nothing before it that the assembler has not seen.
     passed: Lsn,
+    /// When the last transaction was committed, in microseconds since 2000.
+    committed: Option<i64>,
     watch: Watch,
 }
 
@@ -320,8 +340,14 @@ impl Stream<'_> {
                 .message(message)
                 .map_err(SourceError::malformed)?,
         };
-        if let Message::Commit { end_lsn, .. } = message {
+        if let Message::Commit {
+            end_lsn,
+            commit_time_micros,
+            ..
+        } = message
+        {
             self.passed = self.passed.max(end_lsn);
+            self.committed = Some(commit_time_micros);
         }
         match arena {
             Some(arena) => self.append(arena).await,
