@@ -251,7 +251,7 @@ async fn required_equality_counts_what_is_missing_and_different_and_shows_no_key
         texts,
         [
             "table public.other: 2 rows missing on source \"s1\", 3 rows missing on source \"s2\", \
-          1 rows different"
+          1 row different"
         ]
     );
 }

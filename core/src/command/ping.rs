@@ -170,6 +170,8 @@ fn judge(
             let name = format!("source {} of {name}", member.source);
             let why = because(member.fault.as_ref());
             match member.state {
+                // It says so itself.
+                masters::MemberState::Parked if circle.state == masters::State::Parked => {}
                 masters::MemberState::Parked => {
                     problem(exit_code::FAILED, format!("{name} is parked{why}"));
                 }

@@ -30,6 +30,20 @@ async fn unequal_rows_are_refused_by_name_and_nothing_is_changed() {
         is_named.then_some(()).ok_or(status)
     })
     .await;
+    // It waits for a person, and its sources for it: they are not away.
+    let status = masters.await_state("s", "parked").await;
+    let members = status["members"].as_array().expect("its sources");
+    assert_eq!(members.len(), 3);
+    for member in members {
+        assert_eq!(member["state"], "parked", "{member}");
+    }
+    let ping = masters.engine().tahr(&["ping"]);
+    ping.assert_code(1);
+    assert!(
+        ping.stdout.starts_with("NOT OK: sync s is parked: ") && !ping.stdout.contains("; source"),
+        "{}",
+        ping.stdout
+    );
     for (place, own) in [(0, "3"), (1, "3"), (2, "2")] {
         assert_eq!(masters[place].value("SELECT count(*) FROM t").await, own);
     }

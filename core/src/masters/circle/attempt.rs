@@ -10,7 +10,7 @@ use super::{
     memory::has_met,
     trouble::Trouble,
 };
-use crate::masters::{State, Tables};
+use crate::masters::{MemberState, State, Tables};
 
 /// How long a circle that met before waits for members that are still away when the engine starts,
 /// so that one which is only slower doesn't make it begin twice.
@@ -149,6 +149,13 @@ impl Rounds {
         handle.update(|status| {
             status.state = State::Parked;
             status.fault = Some(trouble.fault);
+            // Nobody reads its sources meanwhile. Those that nothing is wrong with are not away.
+            for member in &mut status.members {
+                if member.fault.is_none() {
+                    member.state = MemberState::Parked;
+                }
+                member.lag_seconds = None;
+            }
         });
         let begun = handle.wishes();
         let mut wishes = begun;

@@ -24,14 +24,19 @@ impl fmt::Display for Unequal {
         write!(f, "table {}: ", self.table)?;
         let mut comma = "";
         for (source, count) in &self.missing {
-            write!(f, "{comma}{count} rows missing on source \"{source}\"")?;
+            write!(f, "{comma}{} missing on source \"{source}\"", rows(*count))?;
             comma = ", ";
         }
         match self.different {
             0 => Ok(()),
-            count => write!(f, "{comma}{count} rows different"),
+            count => write!(f, "{comma}{} different", rows(count)),
         }
     }
+}
+
+fn rows(count: u64) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} row{s}")
 }
 
 /// Compares all tables; tells of each that is not equal on all sources.
