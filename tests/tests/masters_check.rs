@@ -166,6 +166,16 @@ async fn a_table_without_a_primary_key_is_refused_even_with_full_identity() {
             "ADD PRIMARY KEY",
         ],
     );
+    let late = "CREATE TABLE t (id int PRIMARY KEY DEFERRABLE, v text); \
+                ALTER TABLE t REPLICA IDENTITY FULL";
+    one_fault(
+        &check(&databases(&[TABLE, late]).await),
+        3,
+        &[
+            "has a deferrable primary key, which can't tell its rows apart",
+            "ALTER TABLE \"public\".\"t\" DROP CONSTRAINT …, ADD PRIMARY KEY (…);",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,12 +116,15 @@ fn verdict(lane: &str, table: &TableReport) -> String {
     if let Some(why) = &table.skipped {
         return format!("not compared: {why}");
     }
-    let rows = grouped(table.rows);
+    let rows = match table.rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{} rows", grouped(rows)),
+    };
     let mut line = match (&table.unable, table.found()) {
         (Some(why), 0) => return format!("not compared: {why}"),
-        (None, 0) => format!("{rows} rows: equal"),
+        (None, 0) => format!("{rows}: equal"),
         _ => format!(
-            "{rows} rows: {} differing, {} missing, {} extra",
+            "{rows}: {} differing, {} missing, {} extra",
             grouped(table.differing),
             grouped(table.missing),
             grouped(table.extra)
@@ -249,7 +252,10 @@ mod tests {
     fn equal_tables_take_a_line_and_are_no_fault() {
         let verified = of(table(&[]));
         assert_eq!(lines(&verified).len(), 1);
-        assert!(lines(&verified)[0].ends_with("rows: equal"));
+        assert!(lines(&verified)[0].ends_with("12,000 rows: equal"));
+        let mut one = table(&[]);
+        one.rows = 1;
+        assert!(lines(&of(one))[0].ends_with(" 1 row: equal"));
         assert!(faults(&verified, false).is_empty());
     }
 

@@ -1,7 +1,8 @@
 //! Reading the documents of a table back, for comparison with the source.
 //!
 //! A row is its `_id` and its fields, in the very bytes that would be written, whatever their order in
-//! the document. A field more than a row has makes it another row; one that is absent is null.
+//! the document. A field that is absent is null. Those that no column has count for nothing: those of
+//! a column that was dropped in the source stay until the row is written again.
 
 use std::sync::Arc;
 
@@ -23,8 +24,6 @@ use crate::{
 
 /// What is put in the place of a value that no document can have.
 const STRANGE: u8 = 0xFE;
-/// What stands before fields that no column has.
-const MORE: u8 = 0xFD;
 
 /// Reads tables back as these options have written them.
 pub(crate) struct Reader {
@@ -118,28 +117,21 @@ impl Reader {
     ) -> Result<(), WriteError> {
         let elements: Vec<_> = raw::elements(document).collect();
         let of = |name: &str| elements.iter().find(|(has, ..)| *has == name);
-        let id = of("_id");
-        match id {
+        match of("_id") {
             Some((_, value, kind)) => self.digester.value(true, *kind, value),
             None => self.digester.value(true, STRANGE, &[]),
         }
-        let mut known = usize::from(id.is_some());
         for name in table
             .fields
             .iter()
             .filter_map(|field| field.name.as_deref())
         {
-            let found = of(name);
-            known += usize::from(found.is_some());
-            match found {
+            match of(name) {
                 Some((_, value, kind)) if *kind != kind::NULL => {
                     self.digester.value(false, *kind, value);
                 }
                 _ => self.digester.null(false),
             }
-        }
-        if elements.len() > known {
-            self.digester.value(false, MORE, &[]);
         }
         let digest = self.digester.finish();
         rows.row(digest, |name| name_of(name, table, document))

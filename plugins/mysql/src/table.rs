@@ -159,8 +159,9 @@ impl Table {
                 .to_owned()
         } else {
             format!(
-                "set unfit = \"null\" or \"clamp\" in the target's options; or keep such values as text: \
-                 ALTER TABLE {} MODIFY {} LONGTEXT; then `tahr reload`",
+                "keep such values as text: ALTER TABLE {} MODIFY {} LONGTEXT; or set unfit = \"null\" or \
+                 \"clamp\" in the target's options, then `tahr reload` (\"text\" helps tables that are made \
+                 after it)",
                 self.quoted,
                 quote(&column.name)
             )

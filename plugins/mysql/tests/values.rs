@@ -119,6 +119,10 @@ fn under_the_default_policy_a_value_that_does_not_fit_is_named_without_itself() 
         assert_eq!(error.column.as_deref(), Some(column));
         assert!(error.message.ends_with(word), "{error}");
         assert!(error.hint.contains("unfit = "));
+        let begin = format!(
+            "keep such values as text: ALTER TABLE `values` MODIFY `{column}` LONGTEXT; or"
+        );
+        assert!(error.hint.starts_with(&begin), "{}", error.hint);
     }
     assert_eq!(f.lines("SELECT * FROM `values`"), [""; 0]);
 }

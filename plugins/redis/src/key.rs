@@ -240,13 +240,17 @@ pub(crate) fn escape(text: &[u8], separator: u8, out: &mut Vec<u8>) {
 }
 
 fn keyless(relation: &Relation) -> WriteError {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let source = &relation.source;
     WriteError::rejected(format!(
-        "table {} has no primary key, so its rows have no key in redis",
-        relation.source
+        "table {source} has no primary key, or a deferrable one, so its rows have no key in redis"
     ))
+    // PostgreSQL gives a table no second one.
     .hint(format!(
-        "ALTER TABLE {} ADD PRIMARY KEY (…), or leave it out: tables = [\"!{}\"]",
-        relation.source, relation.source
+        "it needs a primary key that is not deferrable: ALTER TABLE {}.{} ADD PRIMARY KEY (…), behind \
+         DROP CONSTRAINT …, where it has a deferrable one; or leave it out: tables = [\"!{source}\"]",
+        quoted(&source.schema),
+        quoted(&source.table)
     ))
     .table(relation.source.to_string())
 }

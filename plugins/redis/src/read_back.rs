@@ -1,9 +1,13 @@
 //! Reading the keys of a table back, for comparison with the source.
 //!
-//! A row is its key in Redis and what is under it, in the very bytes that would be written. A field
-//! more than a row has makes it another row; so does another type of value.
+//! A row is its key in Redis and what is under it, in the very bytes that would be written. Another
+//! type of value makes it another row. Fields that no column has don't: those of a column that was
+//! dropped in the source stay until the row is written again.
+
+use std::collections::HashMap;
 
 use redis::Value as Reply;
+use serde_json::value::RawValue;
 use tahr_plugin_api::{
     Batch, Relation, WriteError,
     read_back::{Digest, Digester, KeyName, ReadBack},
@@ -20,8 +24,6 @@ use crate::{
 
 /// What is put in the place of a value that is none of ours.
 const STRANGE: u8 = 1;
-/// What stands before fields that no column has.
-const MORE: u8 = 2;
 
 /// What would be stored of each change of `batch`.
 pub(crate) fn digests(
@@ -148,7 +150,11 @@ fn put(
         return match reply {
             Reply::Nil => Ok(false),
             Reply::BulkString(bytes) => {
-                digester.value(false, 0, &bytes);
+                let known = match format {
+                    Format::Json => without_more(&bytes, table),
+                    _ => None,
+                };
+                digester.value(false, 0, known.as_deref().unwrap_or(&bytes));
                 Ok(true)
             }
             _ => Err(error::strange_answer("GET")),
@@ -177,21 +183,30 @@ fn put(
     if fields.is_empty() {
         return Ok(false);
     }
-    let mut known = 0;
     for &column in &table.stored {
         let name = table.relation.columns[column].name.as_bytes();
         match fields.iter().find(|(field, _)| field == name) {
-            Some((_, value)) => {
-                known += 1;
-                digester.value(false, 0, value);
-            }
+            Some((_, value)) => digester.value(false, 0, value),
             None => digester.null(false),
         }
     }
-    if fields.len() > known {
-        digester.value(false, MORE, &[]);
-    }
     Ok(true)
+}
+
+/// The columns' part of a document that has more than them.
+fn without_more(text: &[u8], table: &Table) -> Option<Vec<u8>> {
+    let document: HashMap<String, &RawValue> = serde_json::from_slice(text).ok()?;
+    if document.len() <= table.labels.len() {
+        return None;
+    }
+    let mut known = Vec::with_capacity(text.len());
+    for (column, label) in table.relation.columns.iter().zip(&table.labels) {
+        known.push(if known.is_empty() { b'{' } else { b',' });
+        known.extend_from_slice(label);
+        known.extend_from_slice(document.get(&column.name)?.get().as_bytes());
+    }
+    known.push(b'}');
+    Some(known)
 }
 
 fn name_of(name: &mut KeyName<'_>, table: &Table, key: &[u8]) {

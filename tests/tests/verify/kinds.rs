@@ -83,8 +83,9 @@ async fn a_redis_is_compared_and_repaired_under_load() {
         redis.url()
     );
     found_and_repaired(&target, async || {
-        // A field more is a difference, too.
-        redis.command::<i64>("HSET items:c4ca4238-a0b9-2382-0dcc-509a6f75849b more x");
+        redis.command::<i64>("HSET items:c4ca4238-a0b9-2382-0dcc-509a6f75849b name x");
+        // As in SQL targets, what no column has is no difference.
+        redis.command::<i64>("HSET items:eccbc87e-4b5c-e2fe-2830-8fd9f2a7baf3 more x");
         redis.command::<i64>("DEL items:c81e728d-9d4c-2f63-6f06-7f89cc14862c");
         redis.command::<i64>("HSET items:00000000-0000-0000-0000-000000000001 name x");
         redis.command::<i64>("HSET pairs:p\\:5:5 n 0");
@@ -129,9 +130,11 @@ async fn a_mongodb_is_compared_and_repaired_under_load() {
         let done = mongo.command(command.clone());
         assert_eq!(done.get_i32("n").ok(), Some(1), "{command}: {done}");
     };
-    // A field more is a difference, too.
     change(doc! { "update": "items", "updates": [
-    { "q": { "_id": id("c4ca4238-a0b9-2382-0dcc-509a6f75849b") }, "u": { "$set": { "more": 1 } } }] });
+    { "q": { "_id": id("c4ca4238-a0b9-2382-0dcc-509a6f75849b") }, "u": { "$set": { "name": "x" } } }] });
+    // As in SQL targets, what no column has is no difference.
+    change(doc! { "update": "items", "updates": [
+    { "q": { "_id": id("eccbc87e-4b5c-e2fe-2830-8fd9f2a7baf3") }, "u": { "$set": { "more": 1 } } }] });
     change(doc! { "delete": "items", "deletes": [
     { "q": { "_id": id("c81e728d-9d4c-2f63-6f06-7f89cc14862c") }, "limit": 1 }] });
     change(doc! { "insert": "items", "documents": [
@@ -156,5 +159,55 @@ async fn rows_that_a_redis_lets_expire_are_no_differences() {
     redis.command::<i64>("DEL pairs:p\\:6:6");
     redis.command::<i64>("HSET pairs:p\\:5:5 n 0");
     assert_eq!(differs(&engine, &[], 1), set(&["t pairs differing p:5|5"]));
+    clean(&running.terminate().stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_the_source_has_dropped_is_no_difference_in_any_target() {
+    let (maria, mongo) = (
+        MariaDb::shared().database().await,
+        Mongod::shared().database(),
+    );
+    let (hashes, documents) = (Redis::shared().database(), Redis::shared().database());
+    let source = Postgres::shared().database().await;
+    source
+        .execute(
+            "CREATE TABLE t (id int PRIMARY KEY, flag text, price numeric, v text); \
+             INSERT INTO t SELECT g, 'x', g / 3.0, 'a' FROM generate_series(1, 3) g",
+        )
+        .await;
+    let config = format!(
+        "[sources.src]\nurl = '{}'\n\
+         [targets.maria]\nplugin = 'mysql'\noptions = {{ url = '{}' }}\n\
+         [targets.mongo]\nplugin = 'mongodb'\noptions = {{ url = '{}' }}\n\
+         [targets.hashes]\nplugin = 'redis'\noptions = {{ url = '{}' }}\n\
+         [targets.documents]\nplugin = 'redis'\noptions = {{ url = '{}', format = 'json' }}\n\
+         [syncs.s]\nsources = ['src']\ntargets = ['maria', 'mongo', 'hashes', 'documents']\n\
+         tables = ['public.*']\n",
+        source.url(),
+        maria.url(),
+        mongo.url(),
+        hashes.url(),
+        documents.url()
+    );
+    let engine = Engine::builder().config(config).build();
+    let running = engine.start();
+    for target in ["maria", "mongo", "hashes", "documents"] {
+        engine.await_lane(target, State::Streaming).await;
+    }
+    source
+        .execute("ALTER TABLE t DROP COLUMN flag; UPDATE t SET v = 'b' WHERE id = 1")
+        .await;
+    let kicked = engine.tahr(&["kick", "s", "--wait", "30"]);
+    kicked.assert_success();
+    assert_eq!(hashes.command::<String>("HGET t:2 flag"), "x");
+    let held = documents.command::<String>("GET t:2");
+    assert!(held.contains("flag"), "{held}");
+    assert_eq!(differs(&engine, &[], 0), set(&[]));
+    // The other values of such rows are compared all the same.
+    hashes.command::<i64>("HSET t:2 v other");
+    documents.command::<String>(&format!("SET t:2 {}", held.replace("\"a\"", "\"c\"")));
+    let found = ["documents t differing 2", "hashes t differing 2"];
+    assert_eq!(differs(&engine, &[], 1), set(&found));
     clean(&running.terminate().stderr);
 }

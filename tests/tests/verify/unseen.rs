@@ -68,7 +68,7 @@ async fn a_commit_that_waits_for_a_standby_is_no_difference() {
     let verified = verifying.wait_exit(SOON);
     verified.assert_success();
     assert!(
-        verified.stdout.contains("1 rows: equal"),
+        verified.stdout.contains("1 row: equal"),
         "{}",
         verified.stdout
     );

@@ -228,22 +228,25 @@ fn unnamed(error: WriteError) -> WriteError {
     also(
         error,
         "the target doesn't say which change of the transaction it is, so none can be set aside",
+        "",
     )
 }
 
 fn could_be_set_aside(error: WriteError) -> WriteError {
     also(
         error,
-        "or have such rows set aside while the rest goes on: `on_rejected = \"set_aside\"` in the sync, \
+        "have such rows set aside while the rest goes on: `on_rejected = \"set_aside\"` in the sync, \
          then `tahr reload`",
+        "or",
     )
 }
 
-/// Adds to the hint.
-fn also(error: WriteError, hint: &str) -> WriteError {
-    let hint = match error.hint.as_str() {
-        "" => hint.to_owned(),
-        first => format!("{first}; {hint}"),
+/// Adds to the hint, behind `joint` where there is one.
+fn also(error: WriteError, hint: &str, joint: &str) -> WriteError {
+    let hint = match (error.hint.as_str(), joint) {
+        ("", _) => hint.to_owned(),
+        (first, "") => format!("{first}; {hint}"),
+        (first, joint) => format!("{first}; {joint} {hint}"),
     };
     error.hint(hint)
 }
@@ -271,4 +274,19 @@ fn one_of_many_spellings(error: WriteError, setup: &Setup) -> WriteError {
     };
     let lane = setup.name();
     WriteError { message, ..error }.hint(format!("{hint}; then `tahr resume {lane}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_to_a_hint_stands_alone_where_there_is_none() {
+        let of = |hint: &str| could_be_set_aside(WriteError::rejected("no").hint(hint)).hint;
+        assert!(of("").starts_with("have such rows set aside"));
+        assert!(of("mend it").starts_with("mend it; or have such rows set aside"));
+        let unnamed = |hint: &str| unnamed(WriteError::rejected("no").hint(hint)).hint;
+        assert!(unnamed("").starts_with("the target doesn't say"));
+        assert!(unnamed("mend it").starts_with("mend it; the target doesn't say"));
+    }
 }

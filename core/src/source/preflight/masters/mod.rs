@@ -46,9 +46,13 @@ pub(super) fn key(table: &Table) -> Option<Finding> {
     let (relation, name) = (&table.relation, &table.relation.source);
     let error = |message: String| Finding::error(format!("table {name}"), message);
     if relation.primary_key.is_empty() {
-        let lacks = match table.deferrable_key {
-            true => "has a deferrable primary key, which can't tell",
-            false => "has no primary key to tell",
+        let (lacks, instead) = match table.deferrable_key {
+            // PostgreSQL gives a table no second one.
+            true => (
+                "has a deferrable primary key, which can't tell",
+                "DROP CONSTRAINT …, ",
+            ),
+            false => ("has no primary key to tell", ""),
         };
         return Some(
             error(format!(
@@ -56,7 +60,7 @@ pub(super) fn key(table: &Table) -> Option<Finding> {
                  \"!{name}\""
             ))
             .fix(format!(
-                "-- ALTER TABLE {} ADD PRIMARY KEY (…);",
+                "-- ALTER TABLE {} {instead}ADD PRIMARY KEY (…);",
                 quote_table(name)
             )),
         );
