@@ -62,10 +62,11 @@ A password stays out of the file: write ${PG_PASSWORD}, which is read from the e
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
-  tahr check                       every fault at once, each with the statement that mends it
+  tahr check                       every fault, each with the statement that mends it
   tahr check --sql > setup.sql     what the sources need, as one script for the DBA
 
-With --sql the targets are not asked, and only a source out of reach is an error.
+Faults of the config file come first, all of them; where it has none, all that is wrong at the
+sources and the targets. With --sql the targets are not asked, and only a source out of reach is an error.
 Writes nothing, neither to a source nor to a target. Run it after each change of the config.";
 
 const RELOAD_EXAMPLES: &str = "\
@@ -91,7 +92,8 @@ Examples:
 Removes slots and publications from the sources, and tahr's bookkeeping from the targets. Copied
 rows stay unless --with-data is given, which empties the tables that were copied and keeps the
 emptied tables. Asks before it removes, and once more before it empties; --yes answers both. A
-publication and a slot that the config names are a DBA's, and stay.";
+publication and a slot that the config names are a DBA's, and stay. Of a sync of several sources the
+conflicts and the history go too; `tahr conflicts --json` keeps the rows that are shown there alone.";
 
 /// Copies a live PostgreSQL database into many other databases at once and keeps them current.
 #[derive(Clone, Debug, Parser)]

@@ -171,6 +171,42 @@ async fn with_data_the_copied_tables_are_emptied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_another_sync_has_taken_over_is_emptied_and_not_said_to_be_kept() {
+    let setup = setup().await;
+    let (copy, engine) = (&setup.copy, &setup.engine);
+    let config = engine.config();
+    let both = config.find("[syncs.more]").expect("the other sync");
+    engine.write_config(&config[..both].replace("[\"t\"]", "[\"t\", \"u\"]"));
+    engine.run_once();
+    engine.write_config(&format!("{config}existing = \"replace\"\n"));
+    engine.run_once();
+    let dropped = engine.tahr(&["drop", "--with-data", "--yes"]);
+    dropped.assert_success();
+    let said = dropped.stdout.lines();
+    let said: Vec<_> = said
+        .filter(|line| line.starts_with("target \"copy\"") && line.contains("public.u"))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "target \"copy\": emptied public.u",
+            "target \"copy\": left public.u to sync \"more\", which has it now instead of \"shop\"",
+        ],
+        "{}",
+        dropped.stdout
+    );
+    // Where no sync has it any more.
+    assert!(
+        dropped.stdout.contains(
+            "target \"file\": kept rows of public.u, which sync \"shop\" doesn't name any more"
+        ),
+        "{}",
+        dropped.stdout
+    );
+    assert_eq!(copy.value("SELECT count(*) FROM u").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_sync_of_two_goes_and_the_other_goes_on() {
     let Setup {
         source,

@@ -391,6 +391,18 @@ async fn a_plain_role_is_told_of_triggers_and_cascades_and_how_to_silence_them()
     }
 }
 
+/// What the script for several sources has for `database`, after psql was told to connect to it.
+fn sql_of(script: &Finished, database: &Database) -> String {
+    let place = format!(" dbname={}\"", database.name());
+    let parts = script.stdout.split("\\connect -reuse-previous=on ");
+    let part = parts.skip(1).find(|part| {
+        let line = part.lines().next().unwrap_or_default();
+        line.starts_with("\"host=") && line.ends_with(&place)
+    });
+    let part = part.unwrap_or_else(|| panic!("no part for {place}: {}", script.stdout));
+    part.lines().skip(1).collect::<Vec<_>>().join("\n")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_may_not_write_gets_a_script_that_lets_it() {
     let databases =
@@ -411,7 +423,7 @@ async fn a_role_that_may_not_write_gets_a_script_that_lets_it() {
     let engine = engine(&config);
     let checked = engine.tahr(&["check"]);
     let script = engine.tahr(&["check", "--sql"]);
-    database.execute(&script.stdout).await;
+    database.execute(&sql_of(&script, database)).await;
     let mended = engine.tahr(&["check"]);
     let run = engine.tahr(&["run", "--once"]);
     let dropped = engine.tahr(&["drop", "--yes"]);
@@ -507,7 +519,7 @@ async fn a_role_without_a_right_to_the_schema_is_told_and_the_script_gives_it() 
         let engine = engine(&config);
         let checked = engine.tahr(&["check"]);
         let script = engine.tahr(&["check", "--sql"]);
-        database.execute(&script.stdout).await;
+        database.execute(&sql_of(&script, database)).await;
         let mended = engine.tahr(&["check"]);
         let run = engine.tahr(&["run", "--once"]);
         let dropped = engine.tahr(&["drop", "--yes"]);

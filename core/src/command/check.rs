@@ -2,6 +2,7 @@
 
 mod masters;
 mod rows;
+mod script;
 
 use std::{
     cell::OnceCell,
@@ -20,7 +21,7 @@ use crate::{
     config::{Config, Source, Target},
     lane::{Claims, Probed, View, probe_views, views},
     plugin::{Pins, Registry},
-    source::{Report, Severity, SourceError, application, catalog, is_wanted, look, parse, script},
+    source::{Report, Severity, SourceError, application, catalog, is_wanted, look, parse},
 };
 
 /// How long one target may take to answer.
@@ -91,7 +92,7 @@ pub(super) fn check(file: &Path, options: cli::Check, output: &mut Output) -> Re
     });
     let all = runtime.block_on(join_all(looked));
     if options.sql {
-        return print_script(&all, output);
+        return script::print(config, &all, output);
     }
 
     let scan = || Registry::scan(&config.engine.plugin_dirs, &Pins::of(config));
@@ -363,26 +364,4 @@ fn conclude(groups: Vec<Group>, counts: &Counts, output: &mut Output) -> Result<
 
 fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// What a DBA has to run, source by source.
-fn print_script(looked: &[Looked<'_>], output: &mut Output) -> Result<(), Faults> {
-    let mut errors = Vec::new();
-    for looked in looked {
-        let place = parse(looked.source).map_or_else(|_| String::new(), |url| format!(", {url}"));
-        match &looked.result {
-            Ok((report, _)) => {
-                output.line(format!("-- source \"{}\"{place}", looked.name));
-                let sql = script(&report.findings);
-                output.line(if sql.is_empty() {
-                    "-- nothing to mend"
-                } else {
-                    sql.trim_end()
-                });
-                output.line("");
-            }
-            Err(error) => errors.push(crate::engine::of_source(looked.name, error.clone())),
-        }
-    }
-    Faults::unless_empty(errors)
 }

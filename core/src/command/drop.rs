@@ -134,10 +134,8 @@ fn confirm(plan: &Plan<'_>, yes: bool, output: &Output) -> Result<(), Error> {
         .flat_map(|sync| sync.targets.iter().map(String::as_str))
         .collect();
     let names = names.join(", ");
-    ask(
-        output,
-        &format!("drop {names}: slots, publications and bookkeeping?"),
-    )?;
+    let has_masters = plan.dropped.values().any(Sync::has_masters);
+    ask(output, &question(&names, has_masters))?;
     if plan.with_data {
         ask(
             output,
@@ -148,6 +146,17 @@ fn confirm(plan: &Plan<'_>, yes: bool, output: &Output) -> Result<(), Error> {
         )?;
     }
     Ok(())
+}
+
+/// What is asked first. Conflicts show rows that are nowhere else.
+fn question(names: &str, has_masters: bool) -> String {
+    let what = match has_masters {
+        true => {
+            "slots, publications, bookkeeping, and what `tahr conflicts` and `tahr history` show"
+        }
+        false => "slots, publications and bookkeeping",
+    };
+    format!("drop {names}: {what}?")
 }
 
 fn ask(output: &Output, question: &str) -> Result<(), Error> {
@@ -222,5 +231,19 @@ fn remove(path: &Path) -> Result<(), Error> {
             Err(Error::failed(format!("remove {}", path.display())).caused_by(error))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::question;
+
+    #[test]
+    fn the_question_names_conflicts_only_where_there_can_be_some() {
+        assert_eq!(
+            question("s", false),
+            "drop s: slots, publications and bookkeeping?"
+        );
+        assert!(question("s", true).contains("tahr conflicts"));
     }
 }

@@ -58,7 +58,9 @@ impl Compared {
     ) -> Result<Result<Self, String>, SourceError> {
         let mut tables = catalog::by_oid(&origin.client, &[oid]).await?;
         let Some(table) = tables.pop() else {
-            return Ok(Err("it was dropped".to_owned()));
+            let why = "it was dropped in the source; take it out of `tables` where it is named, and \
+                       `tahr reload`: its rows stay in the target";
+            return Ok(Err(why.to_owned()));
         };
         let Table { kind, .. } = table;
         let estimated_rows = table.estimated_rows;

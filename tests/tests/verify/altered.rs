@@ -159,5 +159,10 @@ async fn what_can_not_be_compared_says_what_to_do_and_hinders_no_other_table() {
             "public.v  3 rows: equal",
         ],
     );
+    scene.source.execute("DROP TABLE u").await;
+    says(
+        &scene.verify(&["s/pg"], 1),
+        &["public.u  not compared: it was dropped in the source; take it out of `tables`"],
+    );
     scene.running.terminate().assert_success();
 }

@@ -56,6 +56,7 @@ pub(super) fn forget(
                     stream: &stream,
                     is_followed: sync.followed() == Some(source),
                     view,
+                    all: seen.as_deref().unwrap_or_default(),
                 };
                 match lane.forget(plan.with_data, output) {
                     Ok(true) => plan.note_found(),
@@ -87,6 +88,8 @@ struct Lane<'a> {
     is_followed: bool,
     /// None where the source is out of reach.
     view: Option<&'a View>,
+    /// Those of all syncs of the source.
+    all: &'a [View],
 }
 
 impl Lane<'_> {
@@ -137,10 +140,16 @@ impl Lane<'_> {
                 .iter()
                 .find(|relation| relation.source.to_string() == *table);
             let Some(relation) = relation else {
-                output.line(format!(
-                    "target \"{}\": kept rows of {table}, which the sync doesn't name any more",
-                    self.name
-                ));
+                let (name, sync) = (self.name, &self.stream.sync);
+                output.line(match self.heir(table) {
+                    // Which empties it, where it is dropped too.
+                    Some(heir) => format!(
+                        "target \"{name}\": left {table} to sync \"{heir}\", which has it now instead of \"{sync}\""
+                    ),
+                    None => format!(
+                        "target \"{name}\": kept rows of {table}, which sync \"{sync}\" doesn't name any more"
+                    ),
+                });
                 continue;
             };
             writer.begin_load(relation, LoadMode::Replace)?;
@@ -151,5 +160,15 @@ impl Lane<'_> {
             ));
         }
         Ok(())
+    }
+    /// Another sync that brings the source's table `table` to this target.
+    fn heir(&self, table: &str) -> Option<&str> {
+        let others = self.all.iter();
+        let mut others = others.filter(|view| view.target == self.name);
+        let has = |view: &&View| {
+            let mut relations = view.relations.iter();
+            relations.any(|relation| relation.source.to_string() == table)
+        };
+        others.find(has).map(|view| view.sync.as_str())
     }
 }
