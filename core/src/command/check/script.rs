@@ -19,7 +19,7 @@ pub(super) fn print(
     output: &mut Output,
 ) -> Result<(), Faults> {
     let mut errors = Vec::new();
-    let has_several = looked.iter().filter(|one| one.result.is_ok()).count() > 1;
+    let has_several = looked.len() > 1;
     for looked in looked {
         let url = parse(looked.source).ok();
         let place = url
