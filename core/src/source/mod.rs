@@ -40,6 +40,7 @@ mod reader;
 mod same;
 pub mod slot;
 pub mod snapshot;
+mod stream;
 mod table;
 mod wait;
 

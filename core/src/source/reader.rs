@@ -6,26 +6,24 @@
 //! the slot is told only what every lane has stored, `redo` later.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    pin::pin,
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::FutureExt as _;
-use pgwire_replication::{ReplicationClient, ReplicationEvent};
+use pgwire_replication::ReplicationClient;
 use tahr_plugin_api::{Lsn, failpoint};
-use tahr_postgres_connect::{ConnectError, Replication, Session, Url};
+use tahr_postgres_connect::{ConnectError, Replication, Url};
 
 use super::{
-    Identity, SourceCell, SourceError, SourceStatus, catalog, handover::Handover, outlook::Watch,
-    same::still_there, snapshot::RAW_TEXT,
+    Identity, SourceCell, SourceError, SourceStatus, handover::Handover, outlook::Watch,
+    same::still_there, snapshot::RAW_TEXT, stream::Stream,
 };
 use crate::{
-    log::{Frontier, Log, LogError},
+    log::{Frontier, Log},
     masters::chronicle::Moment,
-    pgoutput::{Message, RelationMessage, decode},
-    record::{Assembler, Limits, Relations, reconcile},
+    record::{Assembler, Limits, Relations},
     shutdown::Stop,
 };
 
@@ -37,7 +35,7 @@ const BUFFERED_EVENTS: usize = 512;
 const GULP_EVENTS: u32 = 64;
 const GULP: Duration = Duration::from_micros(200);
 /// How often the slot is told how far it may go.
-const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const FEEDBACK_EVERY: Duration = Duration::from_millis(200);
 /// Events between two looks at the clock while the stream never pauses.
 const EVENTS_PER_LOOK: u32 = 4096;
 
@@ -230,7 +228,7 @@ impl Reader {
     /// The server's answer. A network that swallows everything breaks no connection, and a stream may
     /// be silent for good reason; a server that leaves a question unanswered for so long is out of
     /// reach.
-    async fn answered<T>(
+    pub(super) async fn answered<T>(
         &self,
         answer: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<T, SourceError> {
@@ -284,143 +282,4 @@ enum Flow {
     Stopped,
     /// The log begins anew further back.
     Rewound,
-}
-
-/// One connection's stream.
-struct Stream<'a> {
-    reader: &'a Reader,
-    assembler: Assembler,
-    /// For questions about relations, and a sign of the server's life; absent after an error.
-    catalog: Option<Session>,
-    type_names: HashMap<(u32, i32), String>,
-    /// The source holds nothing before it that the assembler has not seen.
-    passed: Lsn,
-    /// When the last transaction was committed, in microseconds since 2000.
-    committed: Option<i64>,
-    watch: Watch,
-}
-
-impl Stream<'_> {
-    async fn event(&mut self, event: ReplicationEvent) -> Result<(), SourceError> {
-        let message = match &event {
-            ReplicationEvent::XLogData { data, .. } => {
-                decode(data).map_err(SourceError::malformed)?
-            }
-            ReplicationEvent::Begin {
-                final_lsn,
-                xid,
-                commit_time_micros,
-            } => Message::Begin {
-                commit_lsn: Lsn(final_lsn.0),
-                commit_time_micros: *commit_time_micros,
-                xid: *xid,
-            },
-            ReplicationEvent::Commit {
-                lsn,
-                end_lsn,
-                commit_time_micros,
-            } => Message::Commit {
-                flags: 0,
-                commit_lsn: Lsn(lsn.0),
-                end_lsn: Lsn(end_lsn.0),
-                commit_time_micros: *commit_time_micros,
-            },
-            ReplicationEvent::KeepAlive { wal_end, .. } => {
-                if !self.assembler.is_inside() {
-                    self.passed = self.passed.max(Lsn(wal_end.0));
-                }
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        let arena = match &message {
-            Message::Relation(relation) => self.relation(relation).await?,
-            message => self
-                .assembler
-                .message(message)
-                .map_err(SourceError::malformed)?,
-        };
-        if let Message::Commit {
-            end_lsn,
-            commit_time_micros,
-            ..
-        } = message
-        {
-            self.passed = self.passed.max(end_lsn);
-            self.committed = Some(commit_time_micros);
-        }
-        match arena {
-            Some(arena) => self.append(arena).await,
-            None => Ok(()),
-        }
-    }
-
-    /// A server that shuts down in order waits for its walsenders, and they wait until all that
-    /// they sent is confirmed, which the slot's position, behind on purpose, never says. Its other
-    /// sessions are ended first: then the stream has to go too.
-    fn check_session(&self) -> Result<(), SourceError> {
-        match self.catalog.as_ref().filter(|session| session.is_closed()) {
-            Some(_) => Err(SourceError::transient("the source ends its sessions")),
-            None => Ok(()),
-        }
-    }
-
-    /// The stream has nothing more for now: what is complete goes to the log.
-    async fn pause(&mut self) -> Result<(), SourceError> {
-        if let Some(arena) = self.assembler.pause() {
-            self.append(arena).await?;
-        }
-        if !self.assembler.is_inside() && self.passed != Lsn::ZERO {
-            self.reader.log.advance(self.passed);
-        }
-        Ok(())
-    }
-
-    async fn append(&self, arena: tahr_plugin_api::abi::Arena) -> Result<(), SourceError> {
-        failpoint::pass("source.read");
-        let mut appending = pin!(self.reader.log.append(arena));
-        let appended = loop {
-            match tokio::time::timeout(FEEDBACK_EVERY, &mut appending).await {
-                Ok(appended) => break appended,
-                // There may be no room for long. What was not appended is read again.
-                Err(_) => self.check_session()?,
-            }
-        };
-        failpoint::pass("source.appended");
-        match appended {
-            // It comes again.
-            Ok(()) | Err(LogError::Rewound) => Ok(()),
-            Err(error) => Err(SourceError::transient(error.to_string())
-                .hint("free space on the disk of `state_dir`")),
-        }
-    }
-
-    /// Takes a table's new schema, completed from the catalog.
-    async fn relation(
-        &mut self,
-        message: &RelationMessage<'_>,
-    ) -> Result<Option<tahr_plugin_api::abi::Arena>, SourceError> {
-        let client = match self.catalog.take().filter(|client| !client.is_closed()) {
-            Some(client) => client,
-            None => {
-                let reader = self.reader;
-                reader.url.connect_source(&reader.application).await?
-            }
-        };
-        let type_names = &mut self.type_names;
-        let known = self.reader.answered(async {
-            for column in &message.columns {
-                let (oid, modifier) = (column.type_oid, column.type_modifier);
-                if let Entry::Vacant(unknown) = type_names.entry((oid, modifier)) {
-                    unknown.insert(catalog::type_name(&client, oid, modifier).await?);
-                }
-            }
-            catalog::relation(&client, message.oid).await
-        });
-        let known = known.await?;
-        self.catalog = Some(client);
-        let relation = reconcile(message, known.as_ref(), &self.type_names);
-        let relation = self.reader.relations.version_of(relation);
-        Ok(self.assembler.relation(relation))
-    }
 }
