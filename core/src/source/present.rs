@@ -38,8 +38,12 @@ impl Present {
 
     /// Notes that all up to `read` was read, and a transaction that was committed at `committed`.
     pub(super) fn read(&mut self, read: Lsn, committed: Option<SystemTime>) {
-        let present = self.asked.filter(|_| read >= self.end);
-        self.read_by = self.read_by.max(committed).max(present);
+        self.read_by = self.read_by(read).max(committed);
+    }
+
+    /// What had been committed by then was read, with all up to `read`.
+    fn read_by(&self, read: Lsn) -> Option<SystemTime> {
+        self.read_by.max(self.asked.filter(|_| read >= self.end))
     }
 
     /// How old at most what was read is as of `now`, with all up to `read`: nothing where that is all
@@ -57,8 +61,7 @@ impl Present {
         if since(asked) < patience {
             return Some(Duration::ZERO);
         }
-        let present = Some(asked).filter(|_| read >= self.end);
-        self.read_by.max(present).map(since)
+        self.read_by(read).map(since)
     }
 }
 

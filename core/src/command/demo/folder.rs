@@ -9,7 +9,7 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::programs::User;
-use crate::{Error, control::StateLock};
+use crate::{Error, control::StateLock, state_file::if_there};
 
 /// How a config that the demo wrote begins.
 pub(super) const MARK: &str = "# The config of `tahr demo`.";
@@ -113,10 +113,10 @@ impl Drop for Folder {
 /// A config that somebody else wrote, or changed, stays; and with it what lies beside it, which may be
 /// what it has copied.
 fn refuse_others_work(config: &Path) -> Result<(), Error> {
-    let text = match fs_err::read_to_string(config) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::failed("look for a config of the demo's").caused_by(error)),
+    let text = if_there(fs_err::read_to_string(config))
+        .map_err(|error| Error::failed("look for a config of the demo's").caused_by(error))?;
+    let Some(text) = text else {
+        return Ok(());
     };
     let is_kept = match text.starts_with(MARK) {
         true if is_sealed(&text) => return Ok(()),
@@ -139,11 +139,11 @@ fn is_sealed(text: &str) -> bool {
 }
 
 fn checksum(text: &str) -> String {
-    let sum = Sha256::digest(text.as_bytes());
-    sum.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(text.as_bytes())[..8])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Gives a file to `user`.
@@ -160,7 +160,7 @@ pub(super) fn password() -> Result<String, Error> {
     std::fs::File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
         .map_err(|error| Error::failed("read random bytes").caused_by(error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 #[cfg(test)]
